@@ -1,0 +1,62 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""The collection's own errors: one family, so that a module needs one except."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class CollectionError(Exception):
+    """Anything that a user must read.
+
+    ``message`` is one clear sentence; ``details`` are further result keys of the
+    failed task (``api_code``, ``operation``, ``remedy``...), never secrets.
+    """
+
+    def __init__(self, message: str, **details: t.Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidOption(CollectionError):
+    """Bad input, found before anything was changed; names the option, the value and what would be right."""
+
+    def __init__(self, option: str, given: t.Any, wanted: str) -> None:
+        super().__init__(f"{option}: {given!r} is not valid: {wanted}", option=option)
+
+
+class ApiError(CollectionError):
+    """An answer of an API that is not a success. ``status`` is Google's canonical status (``NOT_FOUND``...)."""
+
+    def __init__(
+        self, message: str, *, code: int, status: str = "", reason: str = "", **details: t.Any
+    ) -> None:
+        super().__init__(message, api_code=code, api_status=status, api_reason=reason, **details)
+        self.code = code
+        self.status = status
+        self.reason = reason
+
+
+class NotFound(ApiError):
+    """404: the object is not there."""
+
+
+class Conflict(ApiError):
+    """409: it exists already, or somebody changed it in between."""
+
+
+class OperationFailed(CollectionError):
+    """An operation that reached its end with an error; DONE alone is not success."""
+
+
+class WaitTimeout(CollectionError):
+    """The deadline passed; ``details["last"]`` is what was seen last."""
+
+
+class ImmutableField(CollectionError):
+    """A difference that the API cannot change in place."""

@@ -1,0 +1,72 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""The one waiter: look first, back off, monotonic deadline."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+import typing as t
+
+from ._errors import WaitTimeout
+
+T = t.TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Backoff:
+    """Pauses between looks, in seconds: ``first``, then times ``factor`` up to ``cap``, each ± ``jitter`` of itself."""
+
+    first: float = 0.2
+    factor: float = 1.5
+    cap: float = 15.0
+    jitter: float = 0.1
+
+    def pauses(self) -> t.Iterator[float]:
+        pause = self.first
+        while True:
+            yield pause * (1 + random.uniform(-self.jitter, self.jitter))
+            pause = min(pause * self.factor, self.cap)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """Time as the waiter sees it; tests pass their own."""
+
+    now: t.Callable[[], float] = time.monotonic
+    sleep: t.Callable[[float], None] = time.sleep
+
+
+def wait_for(
+    look: t.Callable[[], T],
+    done: t.Callable[[T], bool],
+    *,
+    timeout: float,
+    what: str,
+    why: t.Callable[[T], str] | None = None,
+    backoff: Backoff | None = None,
+    clock: Clock | None = None,
+) -> T:
+    """Look until ``done(seen)``; return what was seen.
+
+    ``done`` raises for a state that can only fail. At the deadline one last look
+    is taken, so that the user gets at least the ``timeout`` (seconds) asked for.
+    ``why(seen)`` says what is missing still. Raises WaitTimeout.
+    """
+    clock = clock or Clock()
+    started = clock.now()
+    pauses = (backoff or Backoff()).pauses()
+    while True:
+        seen = look()
+        if done(seen):
+            return seen
+        left = timeout - (clock.now() - started)
+        if left <= 0:
+            break
+        clock.sleep(min(next(pauses), left))
+    missing = f": {why(seen)}" if why else ""
+    raise WaitTimeout(f"waited {timeout:g} s for {what}{missing}", last=seen, waited=timeout)

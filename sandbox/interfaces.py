@@ -1,0 +1,145 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The seams between the sandbox's parts: cloud, kubernetes, controllers, dataplane.
+
+``sandbox/world.py`` puts the parts together; no part imports another's inside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+Json = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterKey:
+    """Names a GKE cluster within the sandbox's project; ``location`` is a zone or a region."""
+
+    location: str
+    name: str
+
+    @property
+    def region(self) -> str:
+        parts = self.location.split("-")
+        return "-".join(parts[:2])
+
+    def __str__(self) -> str:
+        return f"{self.location}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterAccess:
+    """How to reach a cluster's Kubernetes API: https://``endpoint`` ("127.20.0.11:6443"), CA and bearer token."""
+
+    endpoint: str
+    ca_pem: str
+    token: str
+
+
+class ClusterRuntime(t.Protocol):
+    """What the container API needs done to make a cluster real."""
+
+    async def start_cluster(self, key: ClusterKey, version: str) -> ClusterAccess:
+        """Start the cluster's API server and controllers; returns when it serves. ``version``: "1.34.1-gke.1829001"."""
+
+    async def stop_cluster(self, key: ClusterKey) -> None: ...
+
+
+class CloudView(t.Protocol):
+    """The cloud's state as Google's own controllers see it: read-only, documents as the REST API answers them."""
+
+    project: str
+    project_number: str
+
+    def cluster(self, key: ClusterKey) -> Json | None:
+        """The cluster with its nodePools, as GET container/v1 answers."""
+
+    def feature(self, feature_id: str) -> Json | None: ...
+
+    def memberships(self) -> Sequence[Json]: ...
+
+    def subnetworks(self, network: str) -> Sequence[Json]:
+        """The subnetworks of the network with this short name."""
+
+    def firewalls(self, network: str) -> Sequence[Json]: ...
+
+    def address(self, region: str, name: str) -> Json | None: ...
+
+    def bucket(self, name: str) -> Path | None:
+        """The directory that holds the bucket's objects, or None when there is no such bucket."""
+
+    def bindings(self, resource: str) -> Sequence[Json]:
+        """IAM bindings ({role, members}) of "project", "bucket/NAME" or "serviceAccount/EMAIL"."""
+
+    def service_enabled(self, name: str) -> bool: ...
+
+    async def wait_change(self, seen: int) -> int:
+        """Return the version of the cloud's state once it is above ``seen`` (pass 0 first)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HealthCheck:
+    """Active health checking of a backend; times in seconds."""
+
+    path: str = "/"
+    port: int | None = None  # None: the serving port
+    interval: float = 5.0
+    timeout: float = 5.0
+    healthy_threshold: int = 2
+    unhealthy_threshold: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """One Pod behind a backend."""
+
+    address: str
+    port: int
+    region: str
+    zone: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """What an HTTPRoute's backendRef points at: the endpoints of all regions and how to judge them."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    health_check: HealthCheck = HealthCheck()
+    timeout: float = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One rule of an HTTPRoute: any of ``path_prefixes`` -> weighted backends."""
+
+    backends: tuple[tuple[str, int], ...]  # (backend name, weight)
+    path_prefixes: tuple[str, ...] = ("/",)
+    hostnames: tuple[str, ...] = ("*",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listener:
+    """A gateway's listener in one region: bound to the region's VIP."""
+
+    gateway: str  # "namespace/name"
+    name: str
+    region: str
+    address: str
+    port: int
+    rules: tuple[Rule, ...] = ()
+
+
+class DataPlane(t.Protocol):
+    """Real traffic: one Envoy per region that has a listener."""
+
+    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
+        """Make the Envoys serve exactly this; returns when the configuration is in force."""
+
+    async def stop(self) -> None: ...
