@@ -1,0 +1,161 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`python -m sandbox start|stop|status|logs`: a Google Cloud on loopback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+import urllib.request
+from pathlib import Path
+
+from .latency import DEFAULT_SCALE
+from .state import StateDirectory, default_directory
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    state = StateDirectory(options.state_dir)
+    command: t.Callable[[StateDirectory, argparse.Namespace], int] = options.command
+    return command(state, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A Google Cloud on loopback.")
+    parser.add_argument(
+        "--state-dir", type=Path, default=default_directory(), help="where the sandbox lives (default: %(default)s)"
+    )
+    commands = parser.add_subparsers(required=True, metavar="start|stop|status|logs")
+    for name, command, text in (
+        ("start", start, "start it, or do nothing when it runs; returns when it is ready"),
+        ("serve", serve, "run it in the foreground"),
+    ):
+        sub = commands.add_parser(name, help=text)
+        sub.set_defaults(command=command)
+        sub.add_argument("--project", default="sandbox-project", help="project ID (default: %(default)s)")
+        sub.add_argument(
+            "--latency-scale",
+            type=_scale,
+            default=DEFAULT_SCALE,
+            help="1.0 is what Google takes, e.g. 8 minutes for a cluster (default: %(default)s)",
+        )
+    sub = commands.add_parser("stop", help="stop it and every process it started")
+    sub.set_defaults(command=stop)
+    sub = commands.add_parser("status", help="what runs, and how to reach it; exit code 3 when nothing runs")
+    sub.set_defaults(command=status)
+    sub.add_argument("--json", action="store_true", help="everything, with the token and kubeconfig paths")
+    sub = commands.add_parser("logs", help="the server's log, or the logs of containers")
+    sub.set_defaults(command=logs)
+    sub.add_argument("name", nargs="?", default="", help="part of a Pod's name")
+    return parser
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 0 < scale <= 10:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 10")
+    return scale
+
+
+def start(state: StateDirectory, options: argparse.Namespace) -> int:
+    state.create()
+    if not state.running():
+        state.status_file.unlink(missing_ok=True)
+        process = _spawn(state, options)
+        deadline = time.monotonic() + START_TIMEOUT
+        while not state.status_file.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                print(f"the sandbox did not start; the end of {state.log_file}:", file=sys.stderr)
+                print("\n".join(state.log_file.read_text().splitlines()[-20:]), file=sys.stderr)
+                return 1
+            time.sleep(0.05)
+    return status(state, argparse.Namespace(json=False))
+
+
+def _spawn(state: StateDirectory, options: argparse.Namespace) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "sandbox", "--state-dir", str(state.path), "serve"]
+    command += ["--project", options.project, "--latency-scale", str(options.latency_scale)]
+    root = Path(__file__).resolve().parent.parent
+    with open(os.open(state.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
+        # Its own session: Ctrl-C in the shell that started it must not end it.
+        return subprocess.Popen(
+            command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def serve(state: StateDirectory, options: argparse.Namespace) -> int:
+    from .server import serve as serve_here
+
+    state.create()
+    serve_here(state, options.project, options.latency_scale)
+    return 0
+
+
+def stop(state: StateDirectory, options: argparse.Namespace) -> int:
+    known = state.read_status()
+    if known is None:
+        print("the sandbox is not running")
+        return 0
+    os.kill(known["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while state.running():
+        if time.monotonic() > deadline:
+            print(f"the sandbox (pid {known['pid']}) did not stop within {STOP_TIMEOUT:g} s", file=sys.stderr)
+            return 1
+        time.sleep(0.05)
+    print("the sandbox has stopped")
+    return 0
+
+
+def status(state: StateDirectory, options: argparse.Namespace) -> int:
+    known = state.read_status()
+    if known is None:
+        print(json.dumps({"state": "stopped"}) if options.json else "the sandbox is not running")
+        return 3
+    live = _ask(known)
+    if options.json:
+        print(json.dumps(live, indent=2))
+        return 0
+    print(f"sandbox    running, pid {live['pid']}, {live['latency_scale']:g} of Google's latencies")
+    print(f"project    {live['project']} ({live['project_number']})")
+    print(f"addresses  {live['block']}, state in {live['state_dir']}")
+    for name, cluster in live["clusters"].items():
+        print(f"cluster    {name}: https://{cluster['endpoint']}, KUBECONFIG={cluster['kubeconfig']}")
+    for listener in live["listeners"]:
+        print(f"gateway    {listener['gateway']} in {listener['region']}: {listener['url']}")
+    return 0
+
+
+def _ask(known: dict[str, t.Any]) -> dict[str, t.Any]:
+    root = known["endpoints"]["container"].removesuffix("container/")
+    request = urllib.request.Request(f"{root}sandbox/status", headers={"Authorization": f"Bearer {known['token']}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        live: dict[str, t.Any] = json.load(answer)
+    return live
+
+
+def logs(state: StateDirectory, options: argparse.Namespace) -> int:
+    files = [state.log_file]
+    if options.name:
+        found = sorted((state.path / "clusters").glob("*/*/logs/*/*/*.log"))
+        files = [file for file in found if options.name in str(file.parent.name)]
+        if not files:
+            print(f"no container log matches {options.name!r}; there are:", file=sys.stderr)
+            print("\n".join(sorted({file.parent.name for file in found})), file=sys.stderr)
+            return 1
+    for file in files:
+        if len(files) > 1:
+            print(f"==> {file.relative_to(state.path)}")
+        print(file.read_text(encoding="utf-8", errors="replace"), end="")
+    return 0
