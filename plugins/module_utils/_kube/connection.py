@@ -1,0 +1,271 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""One connection per process and cluster to a Kubernetes API: JSON in, JSON out, errors of ours."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import traceback
+import typing as t
+from urllib.parse import quote, urlencode
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from .._errors import ApiError, CollectionError, Conflict, InvalidOption, NotFound
+
+try:
+    import urllib3
+    from kubernetes import client as kubernetes_client
+    from kubernetes import config as kubernetes_config
+except ImportError:
+    HAS_KUBERNETES = False
+    KUBERNETES_IMPORT_ERROR: str | None = traceback.format_exc()
+else:
+    HAS_KUBERNETES = True
+    KUBERNETES_IMPORT_ERROR = None
+
+Json = dict[str, t.Any]
+Headers = t.Callable[[], dict[str, str]]
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+
+# Seconds to connect and to wait for an answer; an admission webhook may take 30.
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 60
+
+
+class ClusterMissing(CollectionError):
+    """There is no such cluster, or it has no Kubernetes API yet."""
+
+
+class Unreachable(CollectionError):
+    """No answer from the Kubernetes API (a zonal control plane is away while it is upgraded)."""
+
+
+class UnknownKind(CollectionError):
+    """The API server does not know this kind: its CustomResourceDefinition is not installed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resource:
+    """A kind as the API server serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
+        root = "/apis/" if "/" in self.api_version else "/api/"
+        parts = [root + self.api_version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts += [self.plural, *(quote(part, safe="") for part in (name, subresource) if part)]
+        return "/".join(parts)
+
+
+class Connection:
+    """Requests to one API server. Every request that the collection makes may be repeated, so lost ones are."""
+
+    def __init__(self, pool: t.Any, url: str, headers: Headers) -> None:
+        self._pool = pool
+        self._url = url.rstrip("/")
+        self._headers = headers
+        self._kinds: dict[str, dict[str, Resource]] = {}
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: t.Mapping[str, t.Any] | None = None,
+        body: t.Any = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        """Returns the answer's JSON. Raises NotFound, Conflict, ApiError (``api_reason``: the Status' reason)."""
+        answer = self._send(method, path, query, body, content_type)
+        return t.cast(Json, json.loads(answer)) if answer else {}
+
+    def text(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> str:
+        """An answer that is no JSON: a container's log."""
+        return self._send("GET", path, query, None, "").decode(errors="replace")
+
+    def resource(self, api_version: str, kind: str) -> Resource:
+        """Raises UnknownKind. Only group-versions in use are asked for, each once."""
+        if api_version not in self._kinds:
+            root = "/apis/" if "/" in api_version else "/api/"
+            try:
+                listed = self.request("GET", root + api_version)
+            except NotFound:
+                listed = {}
+            self._kinds[api_version] = {
+                entry["kind"]: Resource(api_version, entry["kind"], entry["name"], entry["namespaced"])
+                for entry in listed.get("resources", [])
+                if "/" not in entry["name"]
+            }
+        found = self._kinds[api_version].get(kind)
+        if found is None:
+            del self._kinds[api_version]  # it may be installed by the time of the next question
+            raise UnknownKind(
+                f"the cluster at {self._url} does not know {kind} of {api_version}; "
+                "install its CustomResourceDefinition, or turn on the feature of GKE that brings it"
+            )
+        return found
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Json | None:
+        try:
+            return self.request("GET", resource.path(namespace, name))
+        except NotFound:
+            return None
+
+    def list(self, resource: Resource, namespace: str | None = None, **query: t.Any) -> list[Json]:
+        """All objects, page by page, with the kind and apiVersion that lists leave out."""
+        found: list[Json] = []
+        query.setdefault("limit", 500)
+        while True:
+            page = self.request("GET", resource.path(namespace), query=query)
+            found += page.get("items") or []
+            follow = page.get("metadata", {}).get("continue")
+            if not follow:
+                break
+            query["continue"] = follow
+        return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in found]
+
+    def _send(
+        self, method: str, path: str, query: t.Mapping[str, t.Any] | None, body: t.Any, content_type: str
+    ) -> bytes:
+        url = self._url + path + ("?" + urlencode(query) if query else "")
+        headers = {"Accept": "application/json, */*", **self._headers()}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                retries=urllib3.Retry(
+                    total=6,
+                    backoff_factor=0.2,
+                    status_forcelist=(429, 502, 503, 504),
+                    allowed_methods=None,
+                    raise_on_status=False,
+                ),
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(f"no answer from the Kubernetes API {self._url}: {error}") from error
+        if answer.status >= 400:
+            raise _api_error(f"{method} {path}", answer.status, answer.data)
+        return t.cast(bytes, answer.data)
+
+
+def _api_error(what: str, code: int, body: bytes) -> ApiError:
+    try:
+        status = json.loads(body)
+    except ValueError:
+        status = {"message": body.decode(errors="replace")[:500]}
+    family = {404: NotFound, 409: Conflict}.get(code, ApiError)
+    message = status.get("message") or status.get("reason") or "no reason given"
+    if code == 401:
+        message += " (the credentials are not accepted by the cluster)"
+    return family(
+        f"Kubernetes answers {code} to {what}: {message}",
+        code=code,
+        reason=status.get("reason", ""),
+        causes=(status.get("details") or {}).get("causes", []),
+    )
+
+
+_open: dict[tuple[t.Any, ...], Connection] = {}
+
+
+def connect(module: AnsibleModule, prefix: str = "") -> Connection:
+    """The connection that the module's options name (``prefix``: "import_" for the second cluster).
+
+    Raises ClusterMissing, InvalidOption.
+    """
+    if not HAS_KUBERNETES:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
+    given = {name: module.params[prefix + name] for name in ("cluster", "location", "connection", "kubeconfig")}
+    key = (module.params.get("project"), module.params[prefix + "context"], repr(given))
+    if key not in _open:
+        if given["kubeconfig"]:
+            _open[key] = _from_kubeconfig(prefix, given["kubeconfig"], module.params[prefix + "context"])
+        else:
+            _open[key] = _from_google(module, prefix, given)
+    return _open[key]
+
+
+def named(module: AnsibleModule, prefix: str = "") -> bool:
+    """Whether the options name a cluster at all."""
+    return any(module.params[prefix + name] is not None for name in ("cluster", "connection", "kubeconfig"))
+
+
+def _from_kubeconfig(prefix: str, path: str, context: str | None) -> Connection:
+    try:
+        client = kubernetes_client.ApiClient(kubernetes_client.Configuration())
+        config = type.__call__(kubernetes_client.Configuration)
+        kubernetes_config.load_kube_config(
+            config_file=path, context=context, client_configuration=config, persist_config=False
+        )
+        client = kubernetes_client.ApiClient(configuration=config)
+    except (kubernetes_config.ConfigException, OSError) as error:
+        raise InvalidOption(f"{prefix}kubeconfig", path, f"a kubeconfig with the wanted context ({error})") from error
+
+    def headers() -> dict[str, str]:
+        # Asked for each time: an exec plugin's token is renewed here when it runs out.
+        return {entry["key"]: entry["value"] for entry in config.auth_settings().values() if entry["in"] == "header"}
+
+    return Connection(client.rest_client.pool_manager, config.host, headers)
+
+
+def _from_google(module: AnsibleModule, prefix: str, given: Json) -> Connection:
+    from .._gcp.connect import connect as google
+
+    gcp = google(module)
+    if given["cluster"]:
+        name = f"projects/{gcp.project}/locations/{given['location']}/clusters/{given['cluster']}"
+        endpoint, certificate = _look_up(gcp, name)
+    else:
+        endpoint, certificate = given["connection"].get("endpoint"), given["connection"].get("ca_certificate")
+        if not endpoint:
+            raise ClusterMissing(f"{prefix}connection names no endpoint: the cluster does not exist yet")
+    config = type.__call__(kubernetes_client.Configuration)
+    config.host = f"https://{endpoint}"
+    pool = kubernetes_client.ApiClient(configuration=config).rest_client.pool_manager
+    if certificate:
+        # In memory: no file to protect, none to leave behind. Without one, the public authorities decide.
+        pool.connection_pool_kw["ca_cert_data"] = _pem(f"{prefix}connection.ca_certificate", certificate)
+    return Connection(pool, config.host, lambda: {"authorization": f"Bearer {gcp.token()}"})
+
+
+def _look_up(gcp: t.Any, name: str) -> tuple[str, str]:
+    """The endpoint of a cluster of GKE, and its CA (base64); "" where the DNS endpoint has a public certificate."""
+    try:
+        cluster = gcp.rest("container").get(f"v1/{name}")
+    except NotFound as error:
+        raise ClusterMissing(f"there is no cluster {name}") from error
+    access = cluster.get("controlPlaneEndpointsConfig", {})
+    endpoint = cluster.get("endpoint")
+    if not endpoint or access.get("ipEndpointsConfig", {}).get("enabled") is False:
+        endpoint = access.get("dnsEndpointConfig", {}).get("endpoint")
+        if not endpoint:
+            raise ClusterMissing(f"cluster {name} has no endpoint yet: it is {cluster.get('status')}")
+        return endpoint, ""
+    return endpoint, cluster.get("masterAuth", {}).get("clusterCaCertificate", "")
+
+
+def _pem(option: str, certificate: str) -> str:
+    if "-----BEGIN" in certificate:
+        return certificate
+    try:
+        return base64.b64decode(certificate, validate=True).decode("ascii")
+    except ValueError as error:
+        raise InvalidOption(option, certificate[:20] + "...", "a PEM certificate, plain or in base64") from error
