@@ -210,7 +210,6 @@ def named(module: AnsibleModule, prefix: str = "") -> bool:
 
 def _from_kubeconfig(prefix: str, path: str, context: str | None) -> Connection:
     try:
-        client = kubernetes_client.ApiClient(kubernetes_client.Configuration())
         config = type.__call__(kubernetes_client.Configuration)
         kubernetes_config.load_kube_config(
             config_file=path, context=context, client_configuration=config, persist_config=False
