@@ -118,6 +118,11 @@ class Connection:
             )
         return found
 
+    def forget(self, group: str) -> None:
+        """Drop what is known of an API group's kinds: a CRD of it was applied."""
+        for api_version in [known for known in self._kinds if known.startswith(group + "/")]:
+            del self._kinds[api_version]
+
     def get(self, resource: Resource, namespace: str | None, name: str) -> Json | None:
         try:
             return self.request("GET", resource.path(namespace, name))

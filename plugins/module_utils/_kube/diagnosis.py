@@ -34,7 +34,8 @@ def explain(connection: Connection, obj: Json) -> list[str]:
         if crashed:
             said += _last_words(connection, *crashed)
         uids = {item["metadata"].get("uid") for item in (obj, *pods)}
-        return said + warnings(connection.list(EVENTS, namespace), uids)
+        made_by_it = name_of(obj) + "-" if "template" in _spec(obj) else None
+        return said + warnings(connection.list(EVENTS, namespace), uids, made_by_it)
     except CollectionError:
         return []
 
@@ -105,11 +106,15 @@ def _last_words(connection: Connection, pod: Json, container: str) -> list[str]:
     return []
 
 
-def warnings(events: t.Iterable[Json], uids: set[t.Any]) -> list[str]:
-    """The last Warning events about the objects with these uids, oldest first."""
-    about = [e for e in events if e.get("type") == "Warning" and e.get("involvedObject", {}).get("uid") in uids]
-    about.sort(key=_when)
-    return [f"event {event.get('reason')}: {event.get('message')}" for event in about[-LAST_EVENTS:]]
+def warnings(events: t.Iterable[Json], uids: set[t.Any], prefix: str | None = None) -> list[str]:
+    """The last Warning events about objects with these uids (or, made by them, with this prefix), oldest first."""
+
+    def concerns(event: Json) -> bool:
+        about = event.get("involvedObject") or {}
+        return about.get("uid") in uids or bool(prefix and str(about.get("name", "")).startswith(prefix))
+
+    found = sorted((e for e in events if e.get("type") == "Warning" and concerns(e)), key=_when)
+    return [f"event {event.get('reason')}: {event.get('message')}" for event in found[-LAST_EVENTS:]]
 
 
 def _when(event: Json) -> str:

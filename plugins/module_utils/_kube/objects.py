@@ -56,6 +56,7 @@ def checked(definitions: t.Sequence[Json]) -> list[Json]:
             if not isinstance(item.get("metadata"), dict) or not item["metadata"].get("name"):
                 raise InvalidOption(f"{where}.metadata.name", None, f"this {item['kind']} needs a name of its own")
             flat.append(copy.deepcopy(item))
+            flat[-1]["metadata"].pop("managedFields", None)  # the server refuses it in an apply
     return flat
 
 

@@ -1,0 +1,172 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""Executes a plan: writes in order, waits for what the next object needs, deletes in reverse, waits until gone."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .._errors import CollectionError, NotFound
+from .._wait import Backoff, wait_for
+from .connection import Connection, Resource, UnknownKind, Unreachable
+from .diagnosis import explain
+from .objects import key, label, name_of, namespace_of
+from .plan import Planner, Step, defined_by
+from .readiness import NeverReady, ready
+
+Json = dict[str, t.Any]
+
+# A look costs one small GET per object that is not ready yet.
+PAUSES = Backoff(cap=5.0)
+
+# Seconds between Established and the kind's being listed by discovery; a moment in practice.
+DISCOVERY = 30.0
+
+
+class Deadline:
+    """One time limit, in seconds, shared by all the waits of a module."""
+
+    def __init__(self, timeout: float) -> None:
+        self._end = time.monotonic() + timeout
+
+    @property
+    def left(self) -> float:
+        return max(self._end - time.monotonic(), 0.0)
+
+
+def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> None:
+    """Write what the plan says; ``after`` of each step becomes the object as the server stored it."""
+    connection = planner.connection
+    for step in steps:
+        if step.changed:
+            resource = step.resource or _discovered(connection, step.definition)
+            if step.action == "recreate":
+                _delete(connection, step)
+                _wait_gone(connection, [step], deadline)
+            step.resource, step.after = resource, planner.apply(resource, step.definition)
+        if step.definition["kind"] == "CustomResourceDefinition":
+            wait_ready(connection, [step], deadline)
+            if step.changed:
+                connection.forget(step.definition["spec"]["group"])
+
+
+def delete(connection: Connection, steps: t.Sequence[Step], deadline: Deadline, *, wait: bool) -> None:
+    """Delete in the plan's order. A kind's objects are gone before its CRD goes: their finalizers may need it."""
+    doomed = [step for step in steps if step.action == "delete"]
+    ranks: dict[str, list[Step]] = {}
+    for step in doomed:
+        kind = step.definition["kind"]
+        ranks.setdefault(kind if kind in ("Namespace", "CustomResourceDefinition") else "", []).append(step)
+    for group in ranks.values():
+        for step in group:
+            _delete(connection, step)
+        if wait:
+            _wait_gone(connection, group, deadline)
+
+
+def _delete(connection: Connection, step: Step) -> None:
+    resource, live = t.cast(Resource, step.resource), t.cast(Json, step.before)
+    options = {
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "propagationPolicy": "Background",
+        "preconditions": {"uid": live["metadata"]["uid"]},  # that very object, not one made meanwhile
+    }
+    try:
+        connection.request("DELETE", resource.path(namespace_of(live), name_of(live)), body=options)
+    except NotFound:
+        return
+
+
+def _wait_gone(connection: Connection, steps: t.Sequence[Step], deadline: Deadline) -> None:
+    pending = list(steps)
+
+    def look() -> list[Json]:
+        left: list[Json] = []
+        for step in list(pending):
+            before, resource = t.cast(Json, step.before), t.cast(Resource, step.resource)
+            live = connection.get(resource, namespace_of(before), name_of(before))
+            if live is None or live["metadata"]["uid"] != before["metadata"]["uid"]:
+                pending.remove(step)
+            else:
+                left.append(live)
+        return left
+
+    def why(left: list[Json]) -> str:
+        return "; ".join(
+            f"{label(obj)} is still there (finalizers: {', '.join(obj['metadata'].get('finalizers', [])) or 'none'})"
+            for obj in left
+        )
+
+    wait_for(look, lambda left: not left, timeout=deadline.left, what="the deletion", why=why, backoff=PAUSES)
+
+
+def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadline) -> None:
+    """Until every object is ready by its kind's rule, all of them watched together.
+
+    Raises WaitTimeout or NeverReady, whose message names what is unmet, the last
+    events and the pods' reasons.
+    """
+    unmet: dict[t.Any, tuple[Step, str]] = {key(step.definition): (step, "not looked at yet") for step in steps}
+
+    def look() -> list[tuple[Step, str]]:
+        for name, (step, _reason) in list(unmet.items()):
+            try:
+                is_ready, reason = _judge(connection, step)
+            except Unreachable as error:
+                is_ready, reason = False, error.message
+            if is_ready:
+                del unmet[name]
+            else:
+                unmet[name] = step, reason
+        return list(unmet.values())
+
+    def why(missing: list[tuple[Step, str]]) -> str:
+        return "\n".join(_told(connection, step, reason) for step, reason in missing)
+
+    names = ", ".join(label(step.definition) for step in steps)
+    wait_for(
+        look,
+        lambda missing: not missing,
+        timeout=deadline.left,
+        what=f"{names} to be ready",
+        why=why,
+        backoff=PAUSES,
+    )
+
+
+def _judge(connection: Connection, step: Step) -> tuple[bool, str]:
+    obj = step.definition
+    live = connection.get(t.cast(Resource, step.resource), namespace_of(obj), name_of(obj))
+    if live is None:
+        return False, "it has disappeared"
+    step.after = live
+    try:
+        return ready(live)
+    except NeverReady as error:
+        raise NeverReady(_told(connection, step, error.message)) from error
+
+
+def _told(connection: Connection, step: Step, reason: str) -> str:
+    lines = explain(connection, step.after) if step.after else []
+    return "\n  ".join([f"{label(step.definition)}: {reason}", *lines])
+
+
+def _discovered(connection: Connection, obj: Json) -> Resource:
+    """The resource of a kind whose CRD was applied a moment ago."""
+
+    def look() -> Resource | None:
+        try:
+            return connection.resource(obj["apiVersion"], obj["kind"])
+        except UnknownKind:
+            return None
+
+    what = f"the API server to serve {obj['kind']} of {obj['apiVersion']}"
+    found = wait_for(look, lambda seen: seen is not None, timeout=DISCOVERY, what=what)
+    if found is None:
+        raise CollectionError(f"{label(obj)}: its kind is not served")
+    return found
