@@ -54,9 +54,7 @@ def _gateway_listeners(obj: Json) -> Iterator[str]:
             and tls.get("mode", "Terminate") == "Terminate"
             and not (tls.get("certificateRefs") or tls.get("options"))
         ):
-            yield _broken(
-                f"spec.listeners[{number}].tls", "mode Terminate needs certificateRefs or options"
-            )
+            yield _broken(f"spec.listeners[{number}].tls", "mode Terminate needs certificateRefs or options")
 
 
 def _with_tls(listeners: Sequence[Json], protocol: str) -> list[Json]:
@@ -114,7 +112,7 @@ def _filters(field: str, filters: Sequence[Json]) -> Iterator[str]:
     for number, one in enumerate(filters):
         for name, kind in _FILTERS.items():
             if name in one and one["type"] != kind:
-                yield _broken(f"{field}[{number}]", f"{name} belongs to a filter of type {kind}, not {one[\'type\']}")
+                yield _broken(f"{field}[{number}]", f"{name} belongs to a filter of type {kind}")
             elif name not in one and one["type"] == kind:
                 yield _broken(f"{field}[{number}]", f"a filter of type {kind} needs {name}")
     kinds = [one["type"] for one in filters]
@@ -144,18 +142,22 @@ def _health_check_times(obj: Json) -> Iterator[str]:
         yield _broken("spec.default", f"timeoutSec must not be above checkIntervalSec{unset}")
 
 
-# portSpecification: must port be set, must portName be set.
-_PORTS = {"USE_FIXED_PORT": (True, False), "USE_NAMED_PORT": (False, True), "USE_SERVING_PORT": (False, False)}
+_PORTS = {
+    "USE_FIXED_PORT": ({"port"}, "port alone"),
+    "USE_NAMED_PORT": ({"portName"}, "portName alone"),
+    "USE_SERVING_PORT": (set[str](), "neither port nor portName"),
+}
 
 
 def _health_check_ports(obj: Json) -> Iterator[str]:
     config = obj["spec"].get("default", {}).get("config", {})
     for name, check in config.items():
         kind = check.get("portSpecification") if isinstance(check, dict) else None
-        if kind and ("port" in check, "portName" in check) != _PORTS[kind]:
-            needs = [option for option, needed in zip(("port", "portName"), _PORTS[kind], strict=True) if needed]
-            message = f"portSpecification {kind} takes {needs[0] if needs else 'no port'}"
-            yield _broken(f"spec.default.config.{name}", message + (" and nothing else" if needs else " and no portName"))
+        if kind is None:
+            continue
+        wanted, described = _PORTS[kind]
+        if {"port", "portName"} & set(check) != wanted:
+            yield _broken(f"spec.default.config.{name}", f"portSpecification {kind} takes {described}")
 
 
 _POOLS = ("InferencePool", "InferencePoolImport", "GCPInferencePoolImport")
