@@ -15,8 +15,8 @@ from .._wait import Backoff, wait_for
 from .connection import Connection, Resource, UnknownKind, Unreachable
 from .diagnosis import explain
 from .objects import key, label, name_of, namespace_of
-from .plan import Planner, Step, defined_by
-from .readiness import NeverReady, ready
+from .plan import Planner, Step
+from .readiness import NeverReady
 
 Json = dict[str, t.Any]
 
@@ -83,26 +83,17 @@ def _delete(connection: Connection, step: Step) -> None:
 
 
 def _wait_gone(connection: Connection, steps: t.Sequence[Step], deadline: Deadline) -> None:
-    pending = list(steps)
-
-    def look() -> list[Json]:
-        left: list[Json] = []
-        for step in list(pending):
+    def look() -> list[str]:
+        left = []
+        for step in steps:
             before, resource = t.cast(Json, step.before), t.cast(Resource, step.resource)
             live = connection.get(resource, namespace_of(before), name_of(before))
-            if live is None or live["metadata"]["uid"] != before["metadata"]["uid"]:
-                pending.remove(step)
-            else:
-                left.append(live)
+            if live is not None and live["metadata"]["uid"] == before["metadata"]["uid"]:
+                finalizers = ", ".join(live["metadata"].get("finalizers") or []) or "none"
+                left.append(f"{label(live)} is still there (finalizers: {finalizers})")
         return left
 
-    def why(left: list[Json]) -> str:
-        return "; ".join(
-            f"{label(obj)} is still there (finalizers: {', '.join(obj['metadata'].get('finalizers', [])) or 'none'})"
-            for obj in left
-        )
-
-    wait_for(look, lambda left: not left, timeout=deadline.left, what="the deletion", why=why, backoff=PAUSES)
+    wait_for(look, lambda left: not left, timeout=deadline.left, what="the deletion", why="; ".join, backoff=PAUSES)
 
 
 def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadline) -> None:
@@ -113,7 +104,7 @@ def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadli
     """
     unmet: dict[t.Any, tuple[Step, str]] = {key(step.definition): (step, "not looked at yet") for step in steps}
 
-    def look() -> list[tuple[Step, str]]:
+    def look() -> dict[str, str]:
         for name, (step, _reason) in list(unmet.items()):
             try:
                 is_ready, reason = _judge(connection, step)
@@ -123,19 +114,14 @@ def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadli
                 del unmet[name]
             else:
                 unmet[name] = step, reason
-        return list(unmet.values())
+        return {label(step.definition): reason for step, reason in unmet.values()}
 
-    def why(missing: list[tuple[Step, str]]) -> str:
-        return "\n".join(_told(connection, step, reason) for step, reason in missing)
+    def why(_missing: dict[str, str]) -> str:
+        return "\n".join(_told(connection, step, reason) for step, reason in unmet.values())
 
     names = ", ".join(label(step.definition) for step in steps)
     wait_for(
-        look,
-        lambda missing: not missing,
-        timeout=deadline.left,
-        what=f"{names} to be ready",
-        why=why,
-        backoff=PAUSES,
+        look, lambda missing: not missing, timeout=deadline.left, what=f"{names} to be ready", why=why, backoff=PAUSES
     )
 
 
@@ -146,7 +132,7 @@ def _judge(connection: Connection, step: Step) -> tuple[bool, str]:
         return False, "it has disappeared"
     step.after = live
     try:
-        return ready(live)
+        return step.rule(live)
     except NeverReady as error:
         raise NeverReady(_told(connection, step, error.message)) from error
 

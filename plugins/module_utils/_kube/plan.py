@@ -32,12 +32,12 @@ from .objects import (
     shown,
     shown_pair,
 )
+from .readiness import Verdict, ready
 
 Json = dict[str, t.Any]
+Rule = t.Callable[[Json], Verdict]
 
 MANAGER = "aiserving.gke"
-
-CLUSTER_MISSING = "; every object is planned as if it were not there"
 
 # How API servers say that a field cannot change in place.
 _IMMUTABLE = re.compile(r"immutable|updates to statefulset spec|may not be changed", re.IGNORECASE)
@@ -53,6 +53,7 @@ class Step:
     resource: Resource | None = None
     before: Json | None = None
     after: Json | None = None
+    rule: Rule = ready
 
     @property
     def changed(self) -> bool:

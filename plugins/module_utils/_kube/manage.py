@@ -1,0 +1,76 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""What the modules that write Kubernetes objects have in common: connect, plan, execute, wait, report."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .apply import Deadline, delete, execute, wait_ready
+from .connection import ClusterMissing, Connection, connect
+from .objects import checked
+from .plan import MANAGER, Planner, Rule, Step, planned_blind, report
+
+Json = dict[str, t.Any]
+
+
+def manage(module: AnsibleModule) -> Json:
+    """The core of module manifests."""
+    definitions = checked(module.params["definitions"])
+    deadline = Deadline(module.params["wait_timeout"])
+    steps, _connection = converge(module, definitions, deadline)
+    return report(steps, module._diff)
+
+
+def converge(
+    module: AnsibleModule,
+    definitions: t.Sequence[Json],
+    deadline: Deadline,
+    rules: t.Mapping[tuple[str, str], Rule] | None = None,
+) -> tuple[list[Step], Connection | None]:
+    """Bring the objects to the module's ``state``; without a cluster (check mode, or absent) the connection is None.
+
+    ``rules``: readiness by (kind, name) where the kind's own rule does not fit.
+    """
+    params = module.params
+    namespace = params["namespace"]
+    absent = params["state"] == "absent"
+    try:
+        connection = connect(module)
+    except ClusterMissing as error:
+        if absent:
+            module.warn(f"{error.message}; so there is nothing to delete")
+            return [Step(obj, "none") for obj in planned_definitions(definitions, namespace)], None
+        if module.check_mode:
+            module.warn(f"{error.message}; so every object is reported as to be created")
+            return planned_blind(definitions, namespace), None
+        raise
+    planner = Planner(
+        connection,
+        manager=params.get("field_manager") or MANAGER,
+        force=params["force_conflicts"],
+        recreate=bool(params.get("recreate")),
+        namespace=namespace,
+        lenient=module.check_mode,
+    )
+    steps = planner.absent(definitions) if absent else planner.present(definitions)
+    if module.check_mode:
+        return steps, connection
+    if absent:
+        delete(connection, steps, deadline, wait=params["wait"])
+        return steps, connection
+    execute(planner, steps, deadline)
+    if params["wait"]:
+        for step in steps:
+            step.rule = (rules or {}).get((step.definition["kind"], step.definition["metadata"]["name"]), step.rule)
+        wait_ready(connection, steps, deadline)
+    return steps, connection
+
+
+def planned_definitions(definitions: t.Sequence[Json], namespace: str) -> list[Json]:
+    return [step.definition for step in planned_blind(definitions, namespace)]

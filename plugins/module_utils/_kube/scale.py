@@ -1,0 +1,118 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""Replicas through the scale subresource: the one field that changes, whoever owns the rest of the object."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._errors import InvalidOption, NotFound
+from .._wait import wait_for
+from .apply import PAUSES, Deadline
+from .connection import MERGE, ClusterMissing, Connection, UnknownKind, Unreachable, connect
+from .diagnosis import PODS, explain
+from .plan import MANAGER
+from .readiness import ready
+
+Json = dict[str, t.Any]
+
+KINDS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "ReplicaSet": "apps/v1"}
+
+
+def scale(module: AnsibleModule) -> Json:
+    """The core of module scale."""
+    params = module.params
+    wanted = params["replicas"]
+    if wanted < 0:
+        raise InvalidOption("replicas", wanted, "0 or more")
+    deadline = Deadline(params["wait_timeout"])
+    try:
+        workload = Workload(connect(module), params["kind"], params["namespace"], params["name"])
+        previous: int | None = workload.replicas()
+    except (ClusterMissing, UnknownKind, NotFound) as error:
+        if not module.check_mode:
+            raise
+        module.warn(f"{error.message}; planned as if an earlier task made it")
+        return _result(module, None, wanted)
+    if not module.check_mode:
+        if previous != wanted:
+            workload.set(wanted)
+        if params["wait"]:
+            workload.wait(wanted, deadline)
+    return _result(module, previous, wanted)
+
+
+def _result(module: AnsibleModule, previous: int | None, wanted: int) -> Json:
+    changed = previous != wanted
+    change = {"field": "replicas", "before": previous, "after": wanted, "call": "scale"}
+    answer: Json = {
+        "changed": changed,
+        "replicas": wanted,
+        "plan": {"action": "update" if changed else "none", "changes": [change] if changed else []},
+    }
+    if previous is not None:
+        answer["previous_replicas"] = previous
+    if module._diff:
+        answer["diff"] = {
+            "before": {"replicas": previous} if changed else {},
+            "after": {"replicas": wanted} if changed else {},
+        }
+    return answer
+
+
+class Workload:
+    """A Deployment, StatefulSet or ReplicaSet, seen as a number of pods."""
+
+    def __init__(self, connection: Connection, kind: str, namespace: str, name: str) -> None:
+        self._connection = connection
+        self._resource = connection.resource(KINDS[kind], kind)
+        self._namespace = namespace
+        self._name = name
+        self._scale = self._resource.path(namespace, name, "scale")
+
+    def replicas(self) -> int:
+        """The number wanted now. Raises NotFound."""
+        return int(self._connection.request("GET", self._scale).get("spec", {}).get("replicas", 0))
+
+    def set(self, replicas: int) -> None:
+        self._connection.request(
+            "PATCH",
+            self._scale,
+            query={"fieldManager": MANAGER},
+            body={"spec": {"replicas": replicas}},
+            content_type=MERGE,
+        )
+
+    def wait(self, replicas: int, deadline: Deadline) -> None:
+        """Until the controller has done it: all ready, and the superfluous pods gone, not only on their way out."""
+        path = self._resource.path(self._namespace, self._name)
+        last: list[Json] = []
+
+        def look() -> tuple[bool, str]:
+            try:
+                live = self._connection.request("GET", path)
+                last[:] = [live]
+                done, reason = ready(live)
+                pods = self._pods(live) if done else []
+            except Unreachable as error:
+                return False, error.message
+            if done and len(pods) > replicas:
+                return False, f"{len(pods)} pods are there still, {replicas} wanted"
+            return done, reason
+
+        def why(seen: tuple[bool, str]) -> str:
+            return "\n  ".join([seen[1], *(explain(self._connection, last[0]) if last else [])])
+
+        what = f"{self._namespace}/{self._name} to have {replicas} ready replicas"
+        wait_for(look, lambda seen: seen[0], timeout=deadline.left, what=what, why=why, backoff=PAUSES)
+
+    def _pods(self, live: Json) -> list[Json]:
+        labels = live["spec"]["selector"].get("matchLabels") or {}
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        pods = self._connection.list(PODS, self._namespace, labelSelector=selector)
+        return [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Failed", "Succeeded")]
