@@ -1,0 +1,113 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""One waiter for the three shapes of Google's operations: compute, container, google.longrunning."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable, Mapping
+
+from .._errors import ApiError, OperationFailed
+from .._wait import Backoff, Clock, wait_for
+from .remedies import remedy_for
+from .transport import is_busy
+
+Json = dict[str, t.Any]
+T = t.TypeVar("T")
+
+
+def is_done(operation: Mapping[str, t.Any]) -> bool:
+    """Whether the operation has ended, well or badly."""
+    return bool(operation.get("done")) or operation.get("status") == "DONE"
+
+
+def cause_of(operation: Mapping[str, t.Any]) -> str:
+    """Why an ended operation failed, or "" when it did not.
+
+    compute: error.errors[{code, message}]; container: error{code, message} or only the older
+    statusMessage; longrunning: error{code, message}.
+    """
+    error = operation.get("error") or {}
+    parts = error.get("errors") or ([error] if error else [])
+    causes = [": ".join(str(part[key]) for key in ("code", "message") if part.get(key)) for part in parts]
+    if not causes and operation.get("kind") != "compute#operation" and operation.get("statusMessage"):
+        causes = [str(operation["statusMessage"])]
+    return "; ".join(causes)
+
+
+def progress_of(operation: Mapping[str, t.Any]) -> str:
+    """One line on where an operation stands."""
+    state = operation.get("status") or ("DONE" if operation.get("done") else "RUNNING")
+    line = f"operation {operation.get('name', '?')} is {state}"
+    progress = operation.get("progress")
+    if isinstance(progress, int):
+        return f"{line} ({progress}%)"
+    if operation.get("detail"):
+        return f"{line} ({operation['detail']})"
+    return line
+
+
+def check_operation(operation: Json, *, what: str) -> Json:
+    """The ended operation itself, if it ended well. Raises OperationFailed: DONE alone is not success."""
+    cause = cause_of(operation)
+    if not cause:
+        return operation
+    remedy = remedy_for(cause)
+    raise OperationFailed(
+        f"{what}: {cause}" + (f" -- {remedy}" if remedy else ""),
+        operation=operation.get("name"),
+        cause=cause,
+        **({"remedy": remedy} if remedy else {}),
+    )
+
+
+def wait_operation(
+    look: Callable[[Json], Json],
+    operation: Json,
+    *,
+    timeout: float,
+    what: str,
+    backoff: Backoff | None = None,
+    clock: Clock | None = None,
+) -> Json:
+    """Wait until the operation has ended well; return its last state.
+
+    ``look(operation)`` fetches the current state; all states are API JSON with enums spelled as names.
+    ``what`` says what is being done ("create network vpc"). Raises OperationFailed and WaitTimeout.
+    """
+    first = [operation]
+
+    def seen() -> Json:
+        # The answer of the write is the first look.
+        return first.pop() if first else look(operation)
+
+    ended = wait_for(seen, is_done, timeout=timeout, what=what, why=progress_of, backoff=backoff, clock=clock)
+    return check_operation(ended, what=what)
+
+
+def when_free(
+    call: Callable[[], T],
+    *,
+    timeout: float,
+    what: str,
+    backoff: Backoff | None = None,
+    clock: Clock | None = None,
+) -> T:
+    """Call until no other operation holds the object (see transport.is_busy); at most ``timeout`` seconds."""
+    answers: list[T] = []
+
+    def look() -> ApiError | None:
+        try:
+            answers.append(call())
+        except ApiError as error:
+            if not is_busy(error):
+                raise
+            return error
+        return None
+
+    backoff = backoff or Backoff(first=0.5, cap=20.0)
+    wait_for(look, lambda busy: busy is None, timeout=timeout, what=what, why=str, backoff=backoff, clock=clock)
+    return answers[-1]
