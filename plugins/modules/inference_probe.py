@@ -1,0 +1,191 @@
+#!/usr/bin/python
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inference_probe
+short_description: Put an open-model load on an inference endpoint and record every request
+version_added: 1.0.0
+description:
+  - Sends streamed chat completions to one or more OpenAI-compatible endpoints at a constant rate. Requests
+    start on schedule whatever happens to earlier ones, so an outage cannot hide by slowing the load down.
+  - Every request becomes a line of JSON in O(records), with its start, latency, time to the first token,
+    status, error and the region that served it (header C(x-serving-region)).
+  - A request that fails is data, not a failure of the task.
+author: aiserving.gke contributors
+requirements:
+  - aiohttp
+extends_documentation_fragment:
+  - aiserving.gke._attributes
+attributes:
+  check_mode:
+    support: full
+    details: In check mode nothing is sent.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+  action_group:
+    support: none
+options:
+  targets:
+    description: Where the clients of each region send their requests.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of the clients' position, by custom their region.
+        type: str
+        required: true
+      url:
+        description: The endpoint's base URL, for example V(http://10.0.1.2:80).
+        type: str
+        required: true
+  model:
+    description: The model to ask for.
+    type: str
+    required: true
+  rate:
+    description: Requests per second to each target.
+    type: float
+    default: 10
+  duration:
+    description: Seconds that the load lasts.
+    type: float
+    required: true
+  stop_file:
+    description: The load ends as soon as this file exists.
+    type: path
+  records:
+    description: The file that gets the records; it is made anew.
+    type: path
+    required: true
+  prompt:
+    description: What every request asks.
+    type: str
+    default: Name three things that a region of a cloud can lose.
+  max_tokens:
+    description: The longest answer, in tokens.
+    type: int
+    default: 16
+  request_timeout:
+    description: Seconds after which a request without a complete answer is lost.
+    type: float
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Ask one endpoint for ten seconds
+  aiserving.gke.inference_probe:
+    targets:
+      - name: us-east5
+        url: http://10.0.1.2:80
+    model: gemma-3-27b-it
+    rate: 5
+    duration: 10
+    records: /tmp/records.jsonl
+
+- name: Keep a load on both regions while the next tasks break something
+  aiserving.gke.inference_probe:
+    targets:
+      - {name: us-east5, url: "http://10.0.1.2:80"}
+      - {name: europe-west4, url: "http://10.0.2.2:80"}
+    model: gemma-3-27b-it
+    rate: 20
+    duration: 1800
+    stop_file: /tmp/drill/stop
+    records: /tmp/drill/records.jsonl
+  async: 1900
+  poll: 0
+
+- name: Say what would be sent
+  aiserving.gke.inference_probe:
+    targets:
+      - {name: us-east5, url: "http://10.0.1.2:80"}
+    model: gemma-3-27b-it
+    duration: 60
+    records: /tmp/records.jsonl
+  check_mode: true
+"""
+
+RETURN = r"""
+records:
+  description: The file that holds the records.
+  type: str
+  returned: always
+requests:
+  description: How many requests were sent.
+  type: int
+  returned: always
+  sample: 1200
+lost:
+  description: How many of them got no complete answer with status 200.
+  type: int
+  returned: always
+  sample: 3
+"""
+
+import asyncio
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.aiserving.gke.plugins.module_utils._drill import load
+from ansible_collections.aiserving.gke.plugins.module_utils._errors import CollectionError, InvalidOption
+from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+
+
+def probe(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    for option in ("rate", "duration", "request_timeout"):
+        if params[option] <= 0:
+            raise InvalidOption(option, params[option], "a number above 0")
+    if not load.HAS_AIOHTTP:
+        raise CollectionError(missing_required_lib("aiohttp"))
+    wanted = load.Load(
+        targets=[load.Target(item["name"], item["url"].rstrip("/")) for item in params["targets"]],
+        model=params["model"],
+        rate=params["rate"],
+        duration=params["duration"],
+        prompt=params["prompt"],
+        max_tokens=params["max_tokens"],
+        request_timeout=params["request_timeout"],
+    )
+    records = Path(params["records"])
+    if module.check_mode:
+        return {"changed": True, "records": str(records), "requests": 0, "lost": 0}
+    records.parent.mkdir(parents=True, exist_ok=True)
+    records.write_text("", encoding="utf-8")
+    stop_file = Path(params["stop_file"]) if params["stop_file"] else None
+    done = asyncio.run(load.run(wanted, records, stop_file))
+    lost = sum(not record.ok for record in done)
+    return {"changed": True, "records": str(records), "requests": len(done), "lost": lost}
+
+
+def main() -> None:
+    run(
+        probe,
+        {
+            "targets": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {"name": {"type": "str", "required": True}, "url": {"type": "str", "required": True}},
+            },
+            "model": {"type": "str", "required": True},
+            "rate": {"type": "float", "default": 10},
+            "duration": {"type": "float", "required": True},
+            "stop_file": {"type": "path"},
+            "records": {"type": "path", "required": True},
+            "prompt": {"type": "str", "default": "Name three things that a region of a cloud can lose."},
+            "max_tokens": {"type": "int", "default": 16, "no_log": False},
+            "request_timeout": {"type": "float", "default": 30},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
