@@ -1,0 +1,61 @@
+# Copyright: aiserving.gke contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# `make demo` shows the collection on a Google Cloud on loopback; `make test` proves it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+LINK := .venv/collections/ansible_collections/aiserving/gke
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help env demo test lint sanity build newest pytest clean
+
+help:
+	@echo 'make demo   build the service in two regions on a sandbox, then fail one over'
+	@echo 'make test   environment, lint, sanity and every test'
+	@echo 'make lint   ruff, mypy, yamllint, ansible-lint'
+	@echo 'make clean  stop the sandbox and remove what was made'
+
+env: .venv/ready
+
+.venv/ready: requirements.txt requirements-sandbox.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade --requirement requirements-dev.txt
+	mkdir -p $(dir $(LINK))
+	ln -sfn $(CURDIR) $(LINK)
+	touch $@
+
+demo: env
+	$(BIN)/python -m sandbox start
+	$(BIN)/ansible-playbook site.yml
+	$(BIN)/ansible-playbook failover_drill.yml
+	@echo
+	@cat reports/failover.txt
+
+test: env lint sanity newest pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p sandbox -p ansible_collections.aiserving.gke.plugins
+	$(BIN)/mypy tests
+	$(BIN)/yamllint --strict .
+	$(BIN)/ansible-lint --offline --strict
+	$(BIN)/antsibull-changelog lint
+
+# ansible-test wants to live in a tree named after the collection and to download pip; tests/run_sanity.py spares it both.
+sanity: env
+	$(BIN)/python tests/run_sanity.py
+
+# The same collection on the newest interpreter and ansible-core of this machine, where there is a newer one.
+newest: env
+	$(BIN)/python tests/run_newest.py
+
+pytest: env
+	$(BIN)/python -m pytest
+
+clean:
+	-test ! -x $(BIN)/python || $(BIN)/python -m sandbox stop
+	rm -rf .sandbox .cache reports .venv .mypy_cache .ruff_cache .ansible aiserving-gke-*.tar.gz
