@@ -175,7 +175,7 @@ def describe(pool: Json, imported: Json | None) -> Json:
         "ready": is_ready,
         "reason": reason,
         "conditions": conditions(pool),
-        "import": shown(imported),
+        "imported": shown(imported),
     }
 
 
