@@ -30,12 +30,9 @@ ADDONS = (
     "horizontal_pod_autoscaling",
     "network_policy_config",
     "dns_cache_config",
-    "config_connector_config",
     "gce_persistent_disk_csi_driver_config",
     "gcp_filestore_csi_driver_config",
     "gcs_fuse_csi_driver_config",
-    "gke_backup_agent_config",
-    "parallelstore_csi_driver_config",
     "ray_operator_config",
 )
 
@@ -99,6 +96,10 @@ class HealthField(Field):
         return (document or {}).get("status") or "RUNNING"
 
 
+def _unless_gone(same: Compare) -> Compare:
+    return lambda want, have: have is None or same(want, have)
+
+
 def _update(method: str, group: str, *paths: str, same: Compare = same_stated) -> list[Field]:
     return [Field(path, f"{method}.{group}", same) for path in paths]
 
@@ -144,7 +145,7 @@ CLUSTER_FIELDS: tuple[Field, ...] = (
     ),
     *_fixed("ip_allocation_policy.cluster_secondary_range_name", "ip_allocation_policy.services_secondary_range_name"),
     *(
-        DefaultPoolField(f"node_config.{name}", None, lambda want, have, same=same: have is None or same(want, have))
+        DefaultPoolField(f"node_config.{name}", None, _unless_gone(same))
         for name, same in (*_NODE_FIXED, *((name, same) for _group, name, same in _NODE_CHANGEABLE))
     ),
     *_update("update_cluster", "desiredReleaseChannel", "release_channel.channel"),

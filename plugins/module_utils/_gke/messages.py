@@ -16,7 +16,7 @@ try:
     from google.cloud import container_v1
     from google.protobuf.json_format import ParseError
 except ImportError:  # connect() reports it before any message is made
-    container_v1 = None
+    container_v1 = None  # type: ignore[assignment]
 
     class ParseError(Exception):  # type: ignore[no-redef]
         pass

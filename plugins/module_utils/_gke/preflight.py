@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from .._errors import InvalidOption
 from .._reconcile import Json
 from . import machines
@@ -185,13 +183,12 @@ def mtu_warning(network: Json) -> str | None:
     )
 
 
-def check_floor(cluster: Json, floor: str) -> None:
+def check_floor(cluster: str, version: str, floor: str) -> None:
     """Raises InvalidOption when the control plane is older than ``min_version``."""
-    version: t.Any = cluster.get("currentMasterVersion")
-    if version and not at_least(str(version), floor):
+    if not at_least(version, floor):
         raise InvalidOption(
             "min_version",
             floor,
-            f"met: cluster {cluster.get('name')} runs {version}; upgrade it with master_version, or take a release "
+            f"met: cluster {cluster} runs {version}; upgrade it with master_version, or take a release "
             "channel that has the version (RAPID has it first)",
         )

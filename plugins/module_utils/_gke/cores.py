@@ -1,0 +1,126 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""What the modules cluster and node_pool do, from options to result."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._errors import ImmutableField, InvalidOption
+from .._gcp.connect import connect
+from .._gcp.spec import GCP_SPEC
+from .._module import run_resource
+from .._naming import from_api, to_api
+from .._reconcile import Json
+from . import preflight
+from .api import Gke
+from .clusters import Cluster, check_versions, connection_of, explain_immutable, without_secrets
+from .names import ClusterName, check_location, check_name
+from .node_pools import NodePool, network_warning
+
+# Options that say how, not what.
+_HOW = frozenset(
+    {*GCP_SPEC, "state", "name", "location", "cluster", "wait", "wait_timeout", "min_version", "dranet", "recreate"}
+)
+
+
+def stated(module: AnsibleModule) -> Json:
+    """The API JSON that the options state."""
+    return t.cast(Json, to_api({key: value for key, value in module.params.items() if key not in _HOW}))
+
+
+def cluster(module: AnsibleModule) -> Json:
+    params = module.params
+    name, location = check_name("name", params["name"]), check_location("location", params["location"])
+    desired = stated(module)
+    floor = params["min_version"]
+    check_versions(desired, floor)
+    gcp = connect(module)
+    gke = Gke(gcp, wait=params["wait"], timeout=params["wait_timeout"])
+    resource = Cluster(
+        gke,
+        ClusterName(gcp.project, location, name),
+        state=params["state"],
+        check_mode=module.check_mode,
+        min_version=floor,
+    )
+    try:
+        result = run_resource(module, "cluster", resource, desired)
+    except ImmutableField as error:
+        raise explain_immutable(error) from error
+    version = result["cluster"].get("current_master_version")
+    # A stated master_version is not below the floor, and may be reached only after this run.
+    if floor and version and params["state"] == "present" and not desired.get("masterVersion"):
+        preflight.check_floor(name, version, floor)
+    return result
+
+
+def node_pool(module: AnsibleModule) -> Json:
+    params = module.params
+    for option in ("name", "cluster"):
+        check_name(option, params[option])
+    check_location("location", params["location"])
+    present, dranet = params["state"] == "present", params["dranet"]
+    desired = preflight.complete(stated(module), dranet=dranet) if present else {}
+    gcp = connect(module)
+    gke = Gke(gcp, wait=params["wait"], timeout=params["wait_timeout"])
+    path = ClusterName(gcp.project, params["location"], params["cluster"])
+    if present and dranet and (found := gke.find("get_cluster", str(path))) is not None:
+        preflight.check_dranet(found, desired)
+        if warning := network_warning(gcp, found):
+            module.warn(warning)
+    resource = NodePool(
+        gcp,
+        gke,
+        path,
+        params["name"],
+        desired,
+        state=params["state"],
+        check_mode=module.check_mode,
+        recreate=params["recreate"],
+    )
+    return run_resource(module, "node_pool", resource, desired)
+
+
+def cluster_info(module: AnsibleModule) -> Json:
+    params = module.params
+    gcp = connect(module)
+    gke = Gke(gcp)
+    name, location = params["name"], params["location"]
+    if name and location != "-":
+        found = gke.find("get_cluster", str(ClusterName(gcp.project, location, name)))
+        clusters = [found] if found else []
+    else:
+        answer = gke.read("list_clusters", {"parent": f"projects/{gcp.project}/locations/{location}"})
+        clusters = [one for one in answer.get("clusters") or [] if name in (None, one.get("name"))]
+        if answer.get("missingZones"):
+            module.warn(f"no answer from {', '.join(answer['missingZones'])}: clusters there are not listed")
+    result: Json = {"changed": False, "clusters": from_api([without_secrets(one) for one in clusters])}
+    if name:
+        if len(clusters) > 1:
+            places = ", ".join(one["location"] for one in clusters)
+            raise InvalidOption("location", location, f"one of {places}: each has a cluster {name}")
+        live = clusters[0] if clusters else None
+        result.update(exists=live is not None, cluster=(result["clusters"] or [{}])[0], connection=connection_of(live))
+    return result
+
+
+def node_pool_info(module: AnsibleModule) -> Json:
+    params = module.params
+    gcp = connect(module)
+    gke = Gke(gcp)
+    path = ClusterName(gcp.project, params["location"], params["cluster"])
+    if params["name"]:
+        found = gke.find("get_node_pool", path.node_pool(params["name"]))
+        pools = [found] if found else []
+    else:
+        pools = (gke.find("list_node_pools", str(path), "parent") or {}).get("nodePools") or []
+    result: Json = {"changed": False, "node_pools": from_api(pools)}
+    if params["name"]:
+        result.update(exists=bool(pools), node_pool=from_api(pools[0]) if pools else {})
+    return result
