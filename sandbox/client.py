@@ -145,6 +145,14 @@ class KubeClient:
             "PATCH", path, body=_typed(resource, obj), content="application/apply-patch+yaml", params=params
         )
 
+    async def bind(self, pod: Json, node: str) -> None:
+        """Place the Pod on the Node, as a scheduler does. Raises KubeError 409 when it has a place already."""
+        namespace, name = key_of(pod)
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        meta = {"namespace": namespace, "name": name, "uid": pod["metadata"]["uid"]}
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": meta, "target": target}
+        await self._call("POST", PODS.path(namespace, name, "binding"), body=body)
+
     async def delete(
         self,
         resource: Resource,

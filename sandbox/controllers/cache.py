@@ -182,6 +182,18 @@ def with_condition(conditions: Iterable[Json], new: Json) -> list[Json]:
     return [*kept, {"lastTransitionTime": now(), **new}]
 
 
+async def each(objects: Iterable[Json], act: Callable[[Json], Awaitable[t.Any]]) -> None:
+    """Act on every object: one that is refused does not keep the others waiting. Raises the first refusal after."""
+    refusal: KubeError | None = None
+    for obj in objects:
+        try:
+            await act(obj)
+        except KubeError as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
+
+
 class Signal:
     """Tells a controller's loop that there may be work; telling it twice is telling it once."""
 

@@ -11,7 +11,7 @@ import hashlib
 from sandbox.client import PODS, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS, Resource, key_of
 from sandbox.interfaces import Json
 
-from .cache import Cache, controller_of, owner_reference, terminating
+from .cache import Cache, controller_of, each, owner_reference, terminating
 
 _ANNOTATION = "resource.kubernetes.io/pod-claim-name"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -68,9 +68,8 @@ class ClaimController:
         pods = {pod["metadata"]["uid"]: pod for pod in self._cache.list(PODS)}
         for claim in self._cache.list(RESOURCE_CLAIMS):
             await self._release(claim, pods)
-        for pod in pods.values():
-            if pod["spec"].get("resourceClaims") and not terminating(pod) and not finished(pod):
-                await self._provide(pod)
+        needy = [pod for pod in pods.values() if pod["spec"].get("resourceClaims")]
+        await each([pod for pod in needy if not terminating(pod) and not finished(pod)], self._provide)
         self._complaints = {uid: text for uid, text in self._complaints.items() if uid in pods}
         return None
 
