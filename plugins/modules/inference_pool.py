@@ -207,7 +207,8 @@ inference_pool:
       description: The conditions, each with the parent that it speaks of.
       type: list
       elements: dict
-      sample: [{"parent": "default/inference", "type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}]
+      sample:
+        - {"parent": "default/inference", "type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
     imported:
       description: The GCPInferencePoolImport on the config cluster; empty when none was asked for, or it is not there.
       type: dict
@@ -253,7 +254,7 @@ def main() -> None:
         "namespace": {"type": "str", "default": "default"},
         "match_labels": {"type": "dict"},
         "target_ports": {"type": "list", "elements": "int"},
-        "endpoint_picker": {"type": "dict", "options": PICKER_SPEC},
+        "endpoint_picker": {"type": "dict", "options": PICKER_SPEC, "apply_defaults": True},
         "export": {"type": "bool", "default": False},
         "force_conflicts": {"type": "bool", "default": False},
     }

@@ -108,7 +108,8 @@ inference_pools:
       description: The conditions, each with the parent that it speaks of.
       type: list
       elements: dict
-      sample: [{"parent": "default/inference", "type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}]
+      sample:
+        - {"parent": "default/inference", "type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
     imported:
       description: The GCPInferencePoolImport on the config cluster; empty when none was asked for, or it is not there.
       type: dict

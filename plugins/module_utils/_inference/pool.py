@@ -28,19 +28,14 @@ IMPORT = "import_"
 # The module's name for the fields of a condition that matter to a user.
 _CONDITION = ("type", "status", "reason", "message")
 
-DEFAULT_PICKER: Json = {
-    "image": "registry.k8s.io/gateway-api-inference-extension/epp:v1.5.0",
-    "replicas": 1,
-    "failure_mode": "FailOpen",
-    "resources": {"requests": {"cpu": "4", "memory": "8Gi"}, "limits": {"memory": "16Gi"}},
-}
+# As Google's guide installs the picker.
+DEFAULT_RESOURCES: Json = {"requests": {"cpu": "4", "memory": "8Gi"}, "limits": {"memory": "16Gi"}}
 
 
 def manage(module: AnsibleModule) -> Json:
     """The core of module inference_pool."""
     params = module.params
-    given = {field: value for field, value in (params["endpoint_picker"] or {}).items() if value is not None}
-    picker = {**DEFAULT_PICKER, **given}
+    picker = {**params["endpoint_picker"], "resources": params["endpoint_picker"]["resources"] or DEFAULT_RESOURCES}
     labels, ports = params["match_labels"] or {}, params["target_ports"] or []
     absent = params["state"] == "absent"
     if not absent:

@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
+import ipaddress
 import json
 import traceback
 import typing as t
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -219,7 +221,6 @@ def _from_kubeconfig(prefix: str, path: str, context: str | None) -> Connection:
         kubernetes_config.load_kube_config(
             config_file=path, context=context, client_configuration=config, persist_config=False
         )
-        client = kubernetes_client.ApiClient(configuration=config)
     except (kubernetes_config.ConfigException, OSError) as error:
         raise InvalidOption(f"{prefix}kubeconfig", path, f"a kubeconfig with the wanted context ({error})") from error
 
@@ -227,7 +228,15 @@ def _from_kubeconfig(prefix: str, path: str, context: str | None) -> Connection:
         # Asked for each time: an exec plugin's token is renewed here when it runs out.
         return {entry["key"]: entry["value"] for entry in config.auth_settings().values() if entry["in"] == "header"}
 
-    return Connection(client.rest_client.pool_manager, config.host, headers)
+    return Connection(_pool(config), config.host, headers)
+
+
+def _pool(config: t.Any) -> t.Any:
+    """The client's own connection pool: TLS, client certificates and proxies are its business."""
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(urlsplit(config.host).hostname or "").is_loopback:
+            config.proxy = None  # a proxy of the environment must not see a token meant for this machine
+    return kubernetes_client.ApiClient(configuration=config).rest_client.pool_manager
 
 
 def _from_google(module: AnsibleModule, prefix: str, given: Json) -> Connection:
@@ -243,7 +252,7 @@ def _from_google(module: AnsibleModule, prefix: str, given: Json) -> Connection:
             raise ClusterMissing(f"{prefix}connection names no endpoint: the cluster does not exist yet")
     config = type.__call__(kubernetes_client.Configuration)
     config.host = f"https://{endpoint}"
-    pool = kubernetes_client.ApiClient(configuration=config).rest_client.pool_manager
+    pool = _pool(config)
     if certificate:
         # In memory: no file to protect, none to leave behind. Without one, the public authorities decide.
         pool.connection_pool_kw["ca_cert_data"] = _pem(f"{prefix}connection.ca_certificate", certificate)
@@ -254,7 +263,9 @@ def _look_up(gcp: t.Any, name: str) -> tuple[str, str]:
     """The endpoint of a cluster of GKE, and its CA (base64); "" where the DNS endpoint has a public certificate."""
     try:
         cluster = gcp.rest("container").get(f"v1/{name}")
-    except NotFound as error:
+    except ApiError as error:
+        if not gcp.is_absent(error):
+            raise
         raise ClusterMissing(f"there is no cluster {name}") from error
     access = cluster.get("controlPlaneEndpointsConfig", {})
     endpoint = cluster.get("endpoint")
