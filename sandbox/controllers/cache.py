@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import copy
 import logging
 import typing as t
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -35,16 +36,33 @@ class Cache:
 
     def __init__(self, client: KubeClient, resources: Iterable[Resource]) -> None:
         self.client = client
-        self._resources = tuple(resources)
-        self._objects: dict[Resource, dict[Key, Json]] = {resource: {} for resource in self._resources}
-        self._unsynced = set(self._resources)
+        self._objects: dict[Resource, dict[Key, Json]] = {}
+        self._unsynced: set[Resource] = set()
+        self._synced = asyncio.Event()
         self._doomed: set[str] = set()
         self._gone: collections.deque[str] = collections.deque(maxlen=10_000)
         self._listeners: list[Callable[[Resource], None]] = []
+        self.follow(resources)
+
+    def follow(self, resources: Iterable[Resource]) -> None:
+        """Keep these kinds too; to be called before ``run``."""
+        for resource in resources:
+            self._objects.setdefault(resource, {})
+            self._unsynced.add(resource)
+
+    def writing_as(self, client: KubeClient) -> Cache:
+        """The same cache, with writes and events through another client (that is, under another name)."""
+        twin = copy.copy(self)
+        twin.client = client
+        return twin
 
     @property
     def synced(self) -> bool:
-        return not self._unsynced
+        return self._synced.is_set()
+
+    async def wait_synced(self) -> None:
+        """Wait until every kind has been listed once."""
+        await self._synced.wait()
 
     def subscribe(self, listener: Callable[[Resource], None]) -> None:
         """Have ``listener`` called with the kind whenever an object of it changes."""
@@ -59,7 +77,7 @@ class Cache:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for resource in self._resources:
+            for resource in self._objects:
                 group.create_task(self._follow(resource))
 
     async def create(self, resource: Resource, obj: Json) -> Json:
@@ -109,6 +127,8 @@ class Cache:
             async for kind, obj in changes:
                 if kind == "SYNC":
                     self._unsynced.discard(resource)
+                    if not self._unsynced:
+                        self._synced.set()
                 elif kind == "DELETED":
                     self._forget(resource, obj)
                 else:
