@@ -103,10 +103,10 @@ class Collector:
                 self._disown(dependent, uid)
             self._release(table, obj, "orphan")
         elif "foregroundDeletion" in finalizers:
-            blocking = [one for one in map(self._live, sorted(self._dependents.get(uid, ()))) if one]
-            for dependent_table, dependent in blocking:
-                if not dependent["metadata"].get("deletionTimestamp"):
-                    self._delete(dependent_table, dependent, _FOREGROUND)
+            for one in sorted(self._dependents.get(uid, ())):
+                held = self._live(one)
+                if held and not held[1]["metadata"].get("deletionTimestamp"):
+                    self._delete(*held, _FOREGROUND)
             if not any(self._live(one) for one in self._dependents.get(uid, ())):
                 self._release(table, obj, "foregroundDeletion")
         elif table == "/namespaces":

@@ -85,11 +85,9 @@ def _frozen(rt: ResourceType, obj: Json, live: Json) -> list[str]:
     }:
         names = ", ".join(f"'{name}'" for name in sorted(_STATEFUL))
         causes.append(f"spec: Forbidden: updates to statefulset spec for fields other than {names} are forbidden")
-    if rt.kind == "Service" and not rt.group and live["spec"].get("clusterIP", "None") != "None":
-        if obj["spec"].get("type") != "ExternalName" and obj["spec"].get("clusterIP") != live["spec"]["clusterIP"]:
-            causes.append(
-                f'spec.clusterIPs[0]: Invalid value: ["{obj["spec"].get("clusterIP")}"]: may not change once set'
-            )
+    fixed = live["spec"].get("clusterIP", "None") if rt.kind == "Service" and not rt.group else "None"
+    if fixed != "None" and obj["spec"].get("type") != "ExternalName" and obj["spec"].get("clusterIP") != fixed:
+        causes.append(f'spec.clusterIPs[0]: Invalid value: ["{obj["spec"].get("clusterIP")}"]: may not change once set')
     return causes
 
 

@@ -39,7 +39,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class ScalePaths:
-    """Where a kind keeps what autoscaling/v1 Scale shows (JSONPaths); ``selector`` may point at a string or an object."""
+    """Where a kind keeps what autoscaling/v1 Scale shows (JSONPaths); ``selector``: a string or an object."""
 
     spec: str = ".spec.replicas"
     status: str = ".status.replicas"

@@ -90,21 +90,18 @@ def object_selector(selector: Json | None) -> Predicate:
     """The predicate of a LabelSelector object ({matchLabels, matchExpressions}); nothing matches None."""
     if selector is None:
         return lambda obj: False
-    tests: list[Callable[[dict[str, str]], bool]] = [
-        lambda labels, key=key, value=value: labels.get(key) == value  # type: ignore[misc]
-        for key, value in (selector.get("matchLabels") or {}).items()
-    ]
+    tests = [("In", key, [value]) for key, value in (selector.get("matchLabels") or {}).items()]
     for row in selector.get("matchExpressions") or ():
-        key, values, operator = row["key"], row.get("values") or [], row["operator"]
-        tests.append(
-            {
-                "In": lambda labels, k=key, v=values: labels.get(k) in v,
-                "NotIn": lambda labels, k=key, v=values: k not in labels or labels[k] not in v,
-                "Exists": lambda labels, k=key: k in labels,
-                "DoesNotExist": lambda labels, k=key: k not in labels,
-            }[operator]
-        )
-    return lambda obj: all(test(obj["metadata"].get("labels") or {}) for test in tests)
+        tests.append((row["operator"], row["key"], row.get("values") or []))
+    return lambda obj: all(_meets(obj["metadata"].get("labels") or {}, *test) for test in tests)
+
+
+def _meets(labels: dict[str, str], operator: str, key: str, values: list[str]) -> bool:
+    if operator == "In":
+        return labels.get(key) in values
+    if operator == "NotIn":
+        return labels.get(key) not in values
+    return (key in labels) == (operator == "Exists")
 
 
 def selector_text(selector: t.Any) -> str:
@@ -166,7 +163,7 @@ _STEP = re.compile(
 
 
 def json_path(obj: t.Any, path: str) -> list[t.Any]:
-    """The values at ".a.b[0].c", ".a[*].b", ".a[?(@.type=='X')].b" or ".a['b.c']"; steps the sandbox lacks find nothing."""
+    """The values at ".a.b[0].c", ".a[*].b", ".a[?(@.type=='X')].b" or ".a['b.c']"; other steps find nothing."""
     found = [obj]
     position = 0
     path = path if path.startswith((".", "[")) else f".{path}"

@@ -203,6 +203,6 @@ def _no_log(pod: Json, container: str, previous: bool) -> ApiStatus:
     if not pod["spec"].get("nodeName"):
         return bad_request(f"pod {name} does not have a host assigned")
     rows = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-    waiting: Json = next((row for row in rows if row.get("name") == container), {}).get("state", {}).get("waiting", {})
-    reason = waiting.get("reason", "ContainerCreating")
+    row: Json = next((row for row in rows if row.get("name") == container), {})
+    reason = ((row.get("state") or {}).get("waiting") or {}).get("reason", "ContainerCreating")
     return bad_request(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
