@@ -2,23 +2,256 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Server-side apply."""
+"""Server-side apply: who owns which field, what a manager may change, what goes when it lets go.
+
+The rules are those of Kubernetes (structured merge): applying sets and owns exactly the fields stated; a field
+of another manager with a different value is a conflict; a field that only this manager owned and no longer
+states is removed; any other write takes the fields that it changes.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import typing as t
+from collections.abc import Iterable, Sequence
 
-from sandbox.kubernetes.patch import merge_patch
+from sandbox.kubernetes.errors import ApiStatus
+from sandbox.kubernetes.fields import (
+    Path,
+    compare,
+    decode,
+    element_of,
+    encode,
+    is_atomic,
+    list_keys,
+    members,
+    readable,
+    with_structs,
+    without,
+)
 from sandbox.kubernetes.schema import Schema
+from sandbox.kubernetes.validate import child_schema
 
 Json = dict[str, t.Any]
+
+# Nobody owns what identifies an object or what the server alone writes.
+_UNOWNED = frozenset(
+    {("f:apiVersion",), ("f:kind",), ("f:metadata",)}
+    | {
+        ("f:metadata", f"f:{name}")
+        for name in ("name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion", "selfLink")
+    }
+)
+_BEFORE = "before-first-apply"
+
+
+@dataclasses.dataclass
+class _Entry:
+    """One entry of metadata.managedFields."""
+
+    manager: str
+    operation: str
+    api_version: str
+    subresource: str
+    time: str
+    fields: set[Path]
+
+    def is_of(self, manager: str, operation: str, api_version: str, subresource: str) -> bool:
+        """An applier stays the same when it changes the API version; other writers do not."""
+        same = (self.manager, self.operation, self.subresource) == (manager, operation, subresource)
+        return same and (operation == "Apply" or self.api_version == api_version)
+
+    def name(self) -> str:
+        """The manager as messages name it."""
+        text = json.dumps(self.manager)
+        if self.subresource:
+            text += f" with subresource {json.dumps(self.subresource)}"
+        return f"{text} using {self.api_version}" if self.operation == "Update" else text
 
 
 def server_side_apply(
     live: Json | None, config: Json, *, manager: str, force: bool, schema: Schema, subresource: str = "", now: str
 ) -> Json:
-    return t.cast(Json, merge_patch(live or {}, config))
+    """Apply ``config`` as ``manager``; answers the new object with its managedFields, without the server's defaults.
+
+    ``live`` is None when the object is to be created. ``config`` must hold only what the (sub)resource writes.
+    An apply that changes nothing leaves the entry's time as it was.
+    Raises ApiStatus 409 Conflict (details.causes name each field) unless ``force``; 500 InternalError for a
+    configuration that cannot be merged, as kube-apiserver answers.
+    """
+    document = schema.openapi()
+    config = schema.normalise(_bare(config))
+    _check(config, schema)
+    before = _bare(live) if live else {}
+    entries = _read(live)
+    if live and not entries:
+        first = members(before, document) - _UNOWNED
+        entries = [_Entry(_BEFORE, "Update", live.get("apiVersion", ""), "", now, first)]
+    own, others = _split(entries, manager, "Apply", config["apiVersion"], subresource)
+    stated = members(config, document)
+
+    merged = t.cast(Json, _merge(before, config, document))
+    if own and own.fields:
+        owned = stated.union(*(entry.fields for entry in others))
+        merged = without(merged, document, with_structs(own.fields, document) - with_structs(owned, document))
+    merged = schema.default(merged)
+
+    written, removed = compare(before, merged, document)
+    conflicts = [(entry, sorted(entry.fields & written)) for entry in others if entry.fields & written]
+    if conflicts and not force:
+        raise _conflict(conflicts)
+    for entry in others:
+        entry.fields -= written | removed
+    fields = stated - _UNOWNED
+    unchanged = own is not None and own.fields == fields and not (written or removed) - _UNOWNED
+    time = own.time if own and unchanged else now
+    return _write(merged, [*others, _Entry(manager, "Apply", config["apiVersion"], subresource, time, fields)])
 
 
 def track_update(live: Json | None, new: Json, *, manager: str, schema: Schema, subresource: str, now: str) -> Json:
-    return new
+    """``new`` with its managedFields after a write that is no apply: ``manager`` owns what it changed.
+
+    managedFields that ``new`` brings stand for the live ones, as with kube-apiserver; ``[{}]`` forgets all owners.
+    """
+    document = schema.openapi()
+    given = new.get("metadata", {}).get("managedFields")
+    entries = _read(new if given else live)
+    written, removed = compare(_bare(live or {}), _bare(new), document)
+    written -= _UNOWNED
+    own, others = _split(entries, manager, "Update", new["apiVersion"], subresource)
+    if own is None:
+        own = _Entry(manager, "Update", new["apiVersion"], subresource, now, set())
+    for entry in others:
+        entry.fields -= written | removed
+    own.fields = (own.fields - removed) | written
+    if written:
+        own.time = now
+    return _write(new, [*others, own])
+
+
+def _bare(obj: Json) -> Json:
+    """The object without its managedFields."""
+    metadata = {key: value for key, value in obj.get("metadata", {}).items() if key != "managedFields"}
+    return {**obj, "metadata": metadata}
+
+
+def _read(obj: Json | None) -> list[_Entry]:
+    entries = (obj or {}).get("metadata", {}).get("managedFields") or ()
+    return [
+        _Entry(
+            manager=entry.get("manager", ""),
+            operation=entry.get("operation", "Update"),
+            api_version=entry.get("apiVersion", ""),
+            subresource=entry.get("subresource", ""),
+            time=entry.get("time", ""),
+            fields=decode(entry.get("fieldsV1") or {}),
+        )
+        for entry in entries
+        if entry
+    ]
+
+
+def _split(
+    entries: Sequence[_Entry], manager: str, operation: str, api_version: str, subresource: str
+) -> tuple[_Entry | None, list[_Entry]]:
+    own = next((entry for entry in entries if entry.is_of(manager, operation, api_version, subresource)), None)
+    return own, [entry for entry in entries if entry is not own]
+
+
+def _write(obj: Json, entries: Iterable[_Entry]) -> Json:
+    kept = sorted(
+        (entry for entry in entries if entry.fields),
+        key=lambda entry: (entry.operation, entry.time, entry.manager, entry.api_version, entry.subresource),
+    )
+    rows = []
+    for entry in kept:
+        row = {"manager": entry.manager, "operation": entry.operation, "apiVersion": entry.api_version}
+        if entry.time:
+            row["time"] = entry.time
+        rows.append({**row, "fieldsType": "FieldsV1", "fieldsV1": encode(entry.fields)})
+        if entry.subresource:
+            rows[-1]["subresource"] = entry.subresource
+    bare = _bare(obj)
+    if rows:
+        bare["metadata"]["managedFields"] = rows
+    return bare
+
+
+def _merge(live: t.Any, config: t.Any, schema: Json) -> t.Any:
+    if type(live) is not type(config) or is_atomic(config, schema):
+        return config
+    if isinstance(config, list):
+        return _merge_list(live, config, schema)
+    merged = dict(live)
+    for key, value in config.items():
+        merged[key] = _merge(live[key], value, child_schema(schema, key) or {}) if key in live else value
+    return merged
+
+
+def _merge_list(live: list[t.Any], config: list[t.Any], schema: Json) -> list[t.Any]:
+    """Items of both in the order of ``config``; live items that it lacks keep their place before their successor."""
+    items = schema.get("items", {})
+    stated = {element_of(item, schema): item for item in config}
+    present = {element_of(item, schema): item for item in live}
+    merged: list[t.Any] = []
+    rest = list(live)
+    for element, item in stated.items():
+        if element in present:
+            while rest and element_of(rest[0], schema) != element and element_of(rest[0], schema) not in stated:
+                merged.append(rest.pop(0))
+            rest = [other for other in rest if element_of(other, schema) != element]
+            merged.append(_merge(present[element], item, items))
+        else:
+            merged.append(item)
+    return merged + [item for item in rest if element_of(item, schema) not in stated]
+
+
+def _check(config: Json, schema: Schema) -> None:
+    """Raise ApiStatus when items of a keyed list cannot be told apart or a kind of Kubernetes lacks a field."""
+    problem = _unmergeable(config, schema.openapi(), ())
+    if problem:
+        metadata = config.get("metadata", {})
+        name = "/".join(part for part in (metadata.get("namespace", ""), metadata.get("name", "")) if part)
+        what = f"{name}; {config.get('apiVersion')}, Kind={config.get('kind')}"
+        raise ApiStatus(500, "InternalError", f"failed to create typed patch object ({what}): {problem}")
+
+
+def _unmergeable(value: t.Any, schema: Json, path: Path) -> str:
+    if isinstance(value, dict):
+        found = (
+            _unmergeable(item, child_schema(schema, key) or {}, (*path, f"f:{key}")) for key, item in value.items()
+        )
+        return next(filter(None, found), "")
+    if not isinstance(value, list):
+        return ""
+    seen: set[str] = set()
+    wanted = schema.get("x-kubernetes-list-map-keys", ()) if schema.get("x-kubernetes-list-type") == "map" else ()
+    for number, item in enumerate(value):
+        for key in wanted:
+            if not isinstance(item, dict) or key not in list_keys(item, schema):
+                return f'{readable(path)}: element {number}: an item of a keyed list needs its key field "{key}"'
+        element = element_of(item, schema)
+        if not is_atomic(value, schema) and element in seen:
+            return f"{readable(path)}: duplicate entries for key {readable((element,))}"
+        seen.add(element)
+        problem = _unmergeable(item, schema.get("items") or {}, (*path, element))
+        if problem:
+            return problem
+    return ""
+
+
+def _conflict(conflicts: Sequence[tuple[_Entry, Sequence[Path]]]) -> ApiStatus:
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {entry.name()}", "field": readable(path)}
+        for entry, paths in conflicts
+        for path in paths
+    ]
+    if len(causes) == 1:
+        message = f"Apply failed with 1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+    else:
+        lines = []
+        for entry, paths in sorted(conflicts, key=lambda conflict: conflict[0].name()):
+            lines += [f"conflicts with {entry.name()}:", *(f"- {readable(path)}" for path in paths)]
+        message = f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines)
+    return ApiStatus(409, "Conflict", message, {"causes": causes})
