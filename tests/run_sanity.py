@@ -45,7 +45,8 @@ def main() -> int:
     stub = home / ".ansible/test/cache" / f"get_pip_{pip_version().replace('.', '_')}.py"
     stub.parent.mkdir(parents=True, exist_ok=True)
     stub.write_text(STUB.replace("$PIP", pip_version()), encoding="utf-8")
-    # ansible-test reads its own git; the copy is no repository, so it walks the tree.
+    # ansible-test asks git for the files; without a repository of its own the copy is an ignored folder of ours.
+    subprocess.run(["git", "init", "--quiet"], cwd=collection, check=True)
     environment = {**os.environ, "HOME": str(home), "LC_ALL": "C.UTF-8"}
     environment.pop("ANSIBLE_CONFIG", None)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -11,7 +11,7 @@ version_added: 1.0.0
 description:
   - The journal is written before a fault and removed once everything is restored. While it exists, a drill
     has not been undone, and it alone says how.
-author: aiserving.gke contributors
+author: aiserving.gke contributors (@aiserving)
 extends_documentation_fragment:
   - aiserving.gke._attributes
 attributes:
@@ -22,8 +22,6 @@ attributes:
   idempotent:
     support: partial
     details: Opening a journal while another is open fails, since the earlier drill must be restored first.
-  action_group:
-    support: none
 options:
   path:
     description: The journal's file; it is written with mode 0600.

@@ -12,7 +12,7 @@ description:
   - Computes from the records of M(aiserving.gke.inference_probe) and the moments of fault and restore what
     was lost, how long recovery took, who served when and how fast, and compares it with objectives.
   - Changes nothing; what it returns is meant for templates and files.
-author: aiserving.gke contributors
+author: aiserving.gke contributors (@aiserving)
 extends_documentation_fragment:
   - aiserving.gke._attributes
 attributes:
@@ -22,8 +22,6 @@ attributes:
     support: none
   idempotent:
     support: full
-  action_group:
-    support: none
 options:
   records:
     description: The file that the load wrote.

@@ -12,7 +12,7 @@ description:
   - Reads the records of a running M(aiserving.gke.inference_probe) and returns once every request of the
     last O(stable) seconds succeeded, at every target, and the expected regions served them.
   - Changes nothing.
-author: aiserving.gke contributors
+author: aiserving.gke contributors (@aiserving)
 extends_documentation_fragment:
   - aiserving.gke._attributes
 attributes:
@@ -23,8 +23,6 @@ attributes:
     support: none
   idempotent:
     support: full
-  action_group:
-    support: none
 options:
   records:
     description: The file that the load writes.

@@ -14,7 +14,7 @@ description:
   - Every request becomes a line of JSON in O(records), with its start, latency, time to the first token,
     status, error and the region that served it (header C(x-serving-region)).
   - A request that fails is data, not a failure of the task.
-author: aiserving.gke contributors
+author: aiserving.gke contributors (@aiserving)
 requirements:
   - aiohttp
 extends_documentation_fragment:
@@ -26,8 +26,6 @@ attributes:
   diff_mode:
     support: none
   idempotent:
-    support: none
-  action_group:
     support: none
 options:
   targets:

@@ -56,7 +56,7 @@ def _x(offset: float, span: float) -> float:
 def _bars(buckets: Sequence[Json], colour: Mapping[str, str], span: float, width: float) -> list[str]:
     top = nice(max((sum(b["served_by"].values()) + b["lost"]) / width for b in buckets) if buckets else 1)
     parts = _grid(BARS_TOP, BARS_HEIGHT, top, "requests/s")
-    bar = max(1.0, PLOT * width / span - 1)
+    thickness = max(1.0, PLOT * width / span - 1)
     for bucket in buckets:
         floor = float(BARS_TOP + BARS_HEIGHT)
         layers = [(region, count, colour.get(region, "#888")) for region, count in bucket["served_by"].items()]
@@ -66,7 +66,7 @@ def _bars(buckets: Sequence[Json], colour: Mapping[str, str], span: float, width
             height = BARS_HEIGHT * count / width / top
             floor -= height
             parts.append(
-                f'<rect x="{_x(bucket["offset"], span)}" y="{floor:.1f}" width="{bar:.1f}" height="{height:.1f}" '
+                f'<rect x="{_x(bucket["offset"], span)}" y="{floor:.1f}" width="{thickness:.1f}" height="{height:.1f}" '
                 f'fill="{fill}"><title>{bucket["offset"]:g} s: {count} {escape(name)}</title></rect>'
             )
     return parts

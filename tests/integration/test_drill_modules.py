@@ -1,0 +1,186 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The drill's modules against an endpoint that breaks on command."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+import typing as t
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from module_runner import ModuleFailed, run_module
+
+
+class Endpoint(ThreadingHTTPServer):
+    """Streams two tokens as region "a"; ``mode`` makes it fail in one of the ways that life has."""
+
+    mode = "ok"
+    daemon_threads = True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        server = t.cast(Endpoint, self.server)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if server.mode == "error":
+            self.send_response(503)
+            self.send_header("Content-Length", "19")
+            self.end_headers()
+            self.wfile.write(b"no healthy upstream")
+            return
+        self.send_response(200)
+        self.send_header("x-serving-region", "a")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for word in ("one", "two"):
+            chunk = {"model": body["model"], "choices": [{"delta": {"content": word}}]}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        if server.mode != "cut":
+            self.wfile.write(b"data: [DONE]\n\n")
+        self.close_connection = True
+
+    def log_message(self, *arguments: t.Any) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    server = Endpoint(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def probe(url: str, tmp_path: Path, **more: t.Any) -> dict[str, t.Any]:
+    arguments = {
+        "targets": [{"name": "a", "url": url}],
+        "model": "m",
+        "rate": 50,
+        "duration": 1,
+        "records": str(tmp_path / "records.jsonl"),
+        **more,
+    }
+    return run_module("inference_probe", arguments)
+
+
+def test_probe_records_every_request(endpoint: Endpoint, tmp_path: Path) -> None:
+    result = probe(endpoint.url, tmp_path)
+    assert (result["requests"], result["lost"]) == (50, 0)
+    records = [json.loads(line) for line in Path(result["records"]).read_text().splitlines()]
+    assert sorted(record["number"] for record in records) == list(range(50))
+    assert {(record["region"], record["tokens"], record["status"]) for record in records} == {("a", 2, 200)}
+    assert all(0 < record["first_token"] <= record["latency"] for record in records)
+    spans = [record["scheduled"] for record in sorted(records, key=lambda record: record["number"])]
+    assert spans[-1] - spans[0] == pytest.approx(0.98, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mode", "error"), [("error", "no healthy upstream"), ("cut", "the stream was cut off"), ("gone", "Cannot connect")]
+)
+def test_probe_counts_what_is_lost(endpoint: Endpoint, tmp_path: Path, mode: str, error: str) -> None:
+    endpoint.mode = mode
+    url = "http://127.0.0.1:9" if mode == "gone" else endpoint.url
+    result = probe(url, tmp_path, duration=0.2)
+    assert result["lost"] == result["requests"] == 10
+    assert error in Path(result["records"]).read_text()
+
+
+def test_probe_stops_when_told(endpoint: Endpoint, tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    threading.Timer(0.5, stop.touch).start()
+    began = time.monotonic()
+    result = probe(endpoint.url, tmp_path, duration=600, stop_file=str(stop))
+    assert time.monotonic() - began < 60
+    assert 10 <= result["requests"] < 3000
+
+
+def test_probe_sends_nothing_in_check_mode(tmp_path: Path) -> None:
+    arguments = {"targets": [{"name": "a", "url": "http://127.0.0.1:9"}], "model": "m", "duration": 1}
+    result = run_module("inference_probe", {**arguments, "records": str(tmp_path / "r")}, check=True)
+    assert result["requests"] == 0 and not (tmp_path / "r").exists()
+
+
+def test_probe_refuses_a_rate_of_zero(tmp_path: Path) -> None:
+    with pytest.raises(ModuleFailed, match="rate: 0.0 is not valid: a number above 0"):
+        probe("http://127.0.0.1:9", tmp_path, rate=0)
+
+
+def test_watch_sees_a_running_load_settle(endpoint: Endpoint, tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    load = threading.Thread(
+        target=probe, args=(endpoint.url, tmp_path), kwargs={"duration": 120, "stop_file": str(stop)}
+    )
+    watched = {"records": str(tmp_path / "records.jsonl"), "expected": {"a": ["a"]}, "stable": 1}
+    # The module runner redirects stdout, which is one per process: the load must not run in this one.
+    pid = os.fork()
+    if pid == 0:
+        load.run()
+        os._exit(0)
+    try:
+        assert run_module("drill_watch", {**watched, "timeout": 60})["settled"]
+        with pytest.raises(ModuleFailed, match="waited 1 s for the service to settle: a: served by a, wanted b"):
+            run_module("drill_watch", {**watched, "expected": {"a": ["b"]}, "timeout": 1, "since": 1.0})
+        unsettled = run_module(
+            "drill_watch", {**watched, "expected": {"c": []}, "timeout": 0.5, "fail": False, "since": 1.0}
+        )
+        assert not unsettled["settled"] and "no request" in unsettled["missing"]
+    finally:
+        stop.touch()
+        os.waitpid(pid, 0)
+
+
+def test_report_judges_a_file_of_records(endpoint: Endpoint, tmp_path: Path) -> None:
+    records = probe(endpoint.url, tmp_path)["records"]
+    middle = time.time() - 0.5
+    report = run_module(
+        "drill_report",
+        {
+            "records": records,
+            "failed_region": "a",
+            "fault_at": middle,
+            "objectives": {"recovery_seconds": 1, "lost_percent": 0},
+        },
+    )
+    # The victim served to the end, so nobody took over.
+    assert report["summary"]["recovery_seconds"] is None and not report["summary"]["passed"]
+    assert report["summary"]["requests"] == 50
+    assert report["chart"].startswith("<svg")
+    with pytest.raises(ModuleFailed, match="cannot read"):
+        run_module("drill_report", {"records": str(tmp_path / "none"), "failed_region": "a"})
+
+
+def test_journal_is_written_before_and_closed_after(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "undo.json"
+    entries = [{"kind": "Deployment", "name": "m", "replicas": 1}]
+    assert not run_module("drill_journal", {"path": str(path)})["is_open"]
+    run_module("drill_journal", {"path": str(path), "state": "open", "entries": entries}, check=True)
+    assert not path.exists()
+    assert run_module("drill_journal", {"path": str(path), "state": "open", "entries": entries})["changed"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    read = run_module("drill_journal", {"path": str(path)})
+    assert read["is_open"] and read["entries"] == entries
+    with pytest.raises(ModuleFailed, match="still open: restore that one first"):
+        run_module("drill_journal", {"path": str(path), "state": "open", "entries": []})
+    assert run_module("drill_journal", {"path": str(path), "state": "closed"})["changed"]
+    assert not run_module("drill_journal", {"path": str(path), "state": "closed"})["changed"]
+    path.write_text("{half")
+    with pytest.raises(ModuleFailed, match="unreadable"):
+        run_module("drill_journal", {"path": str(path)})
