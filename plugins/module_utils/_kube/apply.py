@@ -35,7 +35,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        return max(self._end - time.monotonic(), 0.0)
+        return max(round(self._end - time.monotonic(), 1), 0.0)  # round: messages print it
 
 
 def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> None:

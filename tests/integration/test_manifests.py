@@ -1,0 +1,278 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module manifests against the embedded API server."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from integration.kube_fixtures import Cluster, cluster, controller, namespace
+from module_runner import ModuleFailed, run_module
+
+__all__ = ["cluster", "namespace"]
+
+Json = dict[str, t.Any]
+
+WIDGET_CRD: Json = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {"type": "object", "properties": {"size": {"type": "integer"}}},
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def deployment(namespace: str, **spec: t.Any) -> Json:
+    container = {"name": "main", "image": "python:3.11-slim", "command": ["sleep", "inf"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+            **spec,
+        },
+    }
+
+
+def config_map(namespace: str, name: str = "settings", **data: str) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }
+
+
+def apply(cluster: Cluster, *definitions: Json, check: bool = False, diff: bool = False, **options: t.Any) -> Json:
+    args = {"kubeconfig": cluster.kubeconfig, "definitions": list(definitions), "wait_timeout": 20, **options}
+    return run_module("manifests", args, check=check, diff=diff)
+
+
+def actions(result: Json) -> list[tuple[str, str]]:
+    return [(obj["kind"], obj["action"]) for obj in result["objects"]]
+
+
+def test_create_nothing_update_nothing_remove(cluster: Cluster, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/configmaps/settings"
+    planned = apply(cluster, config_map(namespace, a="1"), check=True, diff=True)
+    assert (planned["changed"], actions(planned)) == (True, [("ConfigMap", "create")])
+    assert planned["diff"]["before"] == {f"ConfigMap {namespace}/settings": {}}
+    assert cluster.get(path) is None
+
+    assert apply(cluster, config_map(namespace, a="1", b="2"))["changed"]
+    first = cluster.get(path)
+    assert first is not None
+    assert first["data"] == {"a": "1", "b": "2"}
+    assert first["metadata"]["managedFields"][0]["manager"] == "aiserving.gke"
+
+    again = apply(cluster, config_map(namespace, a="1", b="2"), diff=True)
+    assert (again["changed"], again["diff"]) == (False, {"before": {}, "after": {}})
+    assert cluster.get(path) == first
+
+    foreseen = apply(cluster, config_map(namespace, a="9"), check=True, diff=True)
+    assert foreseen["plan"]["changes"][0]["fields"] == [".data.a", ".data.b"]
+    assert cluster.get(path) == first
+    updated = apply(cluster, config_map(namespace, a="9"))
+    assert updated["objects"][0]["object"]["data"] == {"a": "9"}
+    assert not apply(cluster, config_map(namespace, a="9"))["changed"]
+
+    assert apply(cluster, config_map(namespace), state="absent", check=True)["changed"]
+    assert cluster.get(path) is not None
+    assert actions(apply(cluster, config_map(namespace), state="absent")) == [("ConfigMap", "delete")]
+    assert cluster.get(path) is None
+    assert not apply(cluster, config_map(namespace), state="absent")["changed"]
+
+
+def test_defaults_of_the_server_are_no_difference(cluster: Cluster, namespace: str) -> None:
+    assert apply(cluster, deployment(namespace), wait=False)["changed"]
+    assert not apply(cluster, deployment(namespace), wait=False)["changed"]
+    stored = cluster.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/web")
+    assert stored is not None
+    assert stored["spec"]["strategy"]["type"] == "RollingUpdate"
+
+
+def test_an_unknown_field_stops_everything(cluster: Cluster, namespace: str) -> None:
+    with pytest.raises(ModuleFailed, match="replica"):
+        apply(cluster, config_map(namespace, a="1"), deployment(namespace, replica=3))
+    assert cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/settings") is None
+
+
+def test_a_new_kind_in_a_new_namespace_in_one_list(cluster: Cluster) -> None:
+    widget = {
+        "apiVersion": "example.com/v1",
+        "kind": "Widget",
+        "metadata": {"name": "w", "namespace": "made-here"},
+        "spec": {"size": 1},
+    }
+    place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "made-here"}}
+    everything = [widget, config_map("made-here", a="1"), place, WIDGET_CRD]
+    wanted = ["CustomResourceDefinition", "Namespace", "Widget", "ConfigMap"]
+
+    planned = apply(cluster, *everything, check=True)
+    assert actions(planned) == [(kind, "create") for kind in wanted]
+    assert cluster.get("/api/v1/namespaces/made-here") is None
+
+    assert actions(apply(cluster, *everything)) == [(kind, "create") for kind in wanted]
+    assert actions(apply(cluster, *everything)) == [(kind, "none") for kind in wanted]
+    removed = apply(cluster, *everything, state="absent")
+    assert actions(removed) == [(kind, "delete") for kind in reversed(wanted)]
+    assert cluster.get("/api/v1/namespaces/made-here") is None
+
+
+def test_a_field_of_another_manager(cluster: Cluster, namespace: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web"
+    cluster.request(
+        "PATCH",
+        path + "?fieldManager=helm",
+        deployment(namespace, replicas=5),
+        "application/apply-patch+yaml",
+    )
+    with pytest.raises(ModuleFailed, match=r"\.spec\.replicas is set by helm.*force_conflicts: true") as failure:
+        apply(cluster, deployment(namespace), wait=False)
+    assert failure.value.result["managers"] == ["helm"]
+    assert apply(cluster, deployment(namespace), wait=False, force_conflicts=True)["changed"]
+    assert not apply(cluster, deployment(namespace), wait=False)["changed"]
+    live = cluster.get(path)
+    assert live is not None
+    assert live["spec"]["replicas"] == 2
+
+
+def test_it_waits_until_the_deployment_serves_this_generation(cluster: Cluster, namespace: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web"
+    counts = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2}
+
+    def serve() -> bool:
+        live = cluster.get(path)
+        if live is None:
+            return False
+        cluster.set_status(path, observedGeneration=live["metadata"]["generation"], **counts)
+        return True
+
+    with controller(serve):
+        result = apply(cluster, deployment(namespace))
+    assert result["objects"][0]["object"]["status"]["availableReplicas"] == 2
+
+    with pytest.raises(ModuleFailed, match=r"has not seen generation 2 yet \(last seen: 1\)"):
+        apply(cluster, deployment(namespace, replicas=3), wait_timeout=0)
+
+
+def test_a_wait_that_fails_tells_the_pods_reason(cluster: Cluster, namespace: str) -> None:
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    message = "0/2 nodes are available: 1 cannot allocate all claims."
+    pod = {
+        "metadata": {"name": "web-1", "labels": {"app": "web"}},
+        "spec": deployment(namespace)["spec"]["template"]["spec"],
+    }
+    made = cluster.request("POST", pods, pod)
+    unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    cluster.set_status(f"{pods}/web-1", phase="Pending", conditions=[unschedulable])
+    about = {"kind": "Pod", "namespace": namespace, "name": "web-1", "uid": made["metadata"]["uid"]}
+    cluster.request(
+        "POST",
+        f"/api/v1/namespaces/{namespace}/events",
+        {
+            "metadata": {"name": "web-1.1", "namespace": namespace},
+            "involvedObject": about,
+            "type": "Warning",
+            "reason": "FailedScheduling",
+            "message": message,
+        },
+    )
+    with pytest.raises(ModuleFailed) as failure:
+        apply(cluster, deployment(namespace), wait_timeout=0)
+    said = failure.value.result["msg"]
+    assert f"Pod {namespace}/web-1 is Unschedulable: {message}" in said
+    assert f"event FailedScheduling: {message}" in said
+
+
+def test_a_failed_job_fails_at_once(cluster: Cluster, namespace: str) -> None:
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "download", "namespace": namespace},
+        "spec": {
+            "template": {
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "python:3.11-slim"}]}
+            }
+        },
+    }
+    apply(cluster, job, wait=False)
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "gone too far"}
+    cluster.set_status(f"/apis/batch/v1/namespaces/{namespace}/jobs/download", conditions=[failed])
+    with pytest.raises(ModuleFailed, match="the Job failed: .*BackoffLimitExceeded: gone too far"):
+        apply(cluster, job, wait_timeout=600)
+
+
+def test_secrets_stay_secret(cluster: Cluster, namespace: str) -> None:
+    def secret(value: str) -> Json:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "token", "namespace": namespace},
+            "data": {"token": value},
+        }
+
+    created = apply(cluster, secret("aHVudGVyMg=="), diff=True)
+    updated = apply(cluster, secret("c3dvcmRmaXNo"), diff=True)
+    assert updated["plan"]["changes"][0]["fields"] == [".data.token"]
+    seen = json.dumps([{**result, "invocation": None} for result in (created, updated)])
+    assert "aHVudGVyMg" not in seen
+    assert "c3dvcmRmaXNo" not in seen
+
+
+@pytest.mark.parametrize("access", [{"connection": {}}, {"connection": {"endpoint": None}}])
+def test_without_a_cluster_check_mode_plans_creation(access: Json) -> None:
+    args = {
+        **access,
+        "definitions": [config_map("default")],
+        "project": "p",
+        "auth_kind": "accesstoken",
+        "access_token": "a-token-of-some-length",
+    }
+    planned = run_module("manifests", args, check=True)
+    assert actions(planned) == [("ConfigMap", "create")]
+    assert "does not exist yet" in str(planned["warnings"])
+    with pytest.raises(ModuleFailed, match="does not exist yet"):
+        run_module("manifests", args)
+    assert not run_module("manifests", {**args, "state": "absent"})["changed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"definitions": [{"kind": "ConfigMap"}]}, r"definitions\[0\]\.apiVersion"),
+        ({"kubeconfig": "/nowhere/kubeconfig"}, r"kubeconfig: '/nowhere/kubeconfig' is not valid"),
+        ({"context": "elsewhere"}, "elsewhere"),
+        ({"cluster": "c"}, "mutually exclusive"),
+    ],
+)
+def test_bad_input_is_named(cluster: Cluster, options: Json, message: str) -> None:
+    given = {"kubeconfig": cluster.kubeconfig, "definitions": [config_map("default", "unmade")], **options}
+    with pytest.raises(ModuleFailed, match=message):
+        run_module("manifests", given)
+    assert cluster.get("/api/v1/namespaces/default/configmaps/unmade") is None
