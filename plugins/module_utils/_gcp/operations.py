@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Callable, Mapping
 
-from .._errors import ApiError, OperationFailed
+from .._errors import CollectionError, OperationFailed
 from .._wait import Backoff, Clock, wait_for
 from .remedies import remedy_for
 from .transport import is_busy
@@ -88,7 +88,8 @@ def wait_operation(
     return check_operation(ended, what=what)
 
 
-def when_free(
+def retry_while(
+    passing: Callable[[CollectionError], bool],
     call: Callable[[], T],
     *,
     timeout: float,
@@ -96,18 +97,26 @@ def when_free(
     backoff: Backoff | None = None,
     clock: Clock | None = None,
 ) -> T:
-    """Call until no other operation holds the object (see transport.is_busy); at most ``timeout`` seconds."""
+    """Call until it succeeds, as long as its errors are ``passing``; at most ``timeout`` seconds.
+
+    Raises other errors at once, WaitTimeout with the last passing error in its text at the end.
+    """
     answers: list[T] = []
 
-    def look() -> ApiError | None:
+    def look() -> CollectionError | None:
         try:
             answers.append(call())
-        except ApiError as error:
-            if not is_busy(error):
+        except CollectionError as error:
+            if not passing(error):
                 raise
             return error
         return None
 
-    backoff = backoff or Backoff(first=0.5, cap=20.0)
-    wait_for(look, lambda busy: busy is None, timeout=timeout, what=what, why=str, backoff=backoff, clock=clock)
+    backoff = backoff or Backoff(first=0.5, cap=20.0, jitter=0.3)
+    wait_for(look, lambda error: error is None, timeout=timeout, what=what, why=str, backoff=backoff, clock=clock)
     return answers[-1]
+
+
+def when_free(call: Callable[[], T], *, timeout: float, what: str) -> T:
+    """Call until no other operation holds the object (see transport.is_busy); at most ``timeout`` seconds."""
+    return retry_while(is_busy, call, timeout=timeout, what=what)

@@ -100,7 +100,13 @@ def is_busy(error: Exception) -> bool:
     return error.status == "FAILED_PRECONDITION" and "incompatible operation" in error.message
 
 
-def _may_have_landed(error: Exception) -> bool:
+def is_stale(error: Exception) -> bool:
+    """Somebody changed the object between a read and the write built on it: read again."""
+    return isinstance(error, Conflict) and (error.code == 412 or error.status == "ABORTED")
+
+
+def may_have_landed(error: Exception) -> bool:
+    """After this failure of a write nobody knows whether it was carried out."""
     return (isinstance(error, ApiError) and error.code >= 500) or (isinstance(error, Unreachable) and error.sent)
 
 
@@ -151,7 +157,7 @@ def persist(
                 return True
             if not _passing(error):
                 raise
-            if not read and _may_have_landed(error):
+            if not read and may_have_landed(error):
                 if landed is None:
                     raise
                 doubtful = True
