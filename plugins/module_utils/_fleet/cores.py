@@ -1,0 +1,88 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""What the fleet modules do, from options to result."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._errors import InvalidOption
+from .._gcp.connect import connect
+from .._gke.names import check_location, check_name
+from .._module import run_resource
+from .._naming import from_api, to_api
+from .._reconcile import Json
+from .features import Feature
+from .hub import Hub
+from .memberships import Membership, stale_warning
+from .names import check_id, issuer, membership_path, resource_link
+
+
+def fleet_membership(module: AnsibleModule) -> Json:
+    params = module.params
+    name = check_id("name", params["name"])
+    if params["location"] != "global":
+        check_location("location", params["location"])
+    gcp = connect(module)
+    hub = Hub(gcp, wait=params["wait"], timeout=params["wait_timeout"])
+    desired: Json = to_api({key: params[key] for key in ("authority", "description", "labels")})
+    own_issuer = ""
+    if params["state"] == "present":
+        check_name("cluster", params["cluster"])
+        check_location("cluster_location", params["cluster_location"])
+        cluster = (params["cluster_project"] or gcp.project, params["cluster_location"], params["cluster"])
+        desired["endpoint"] = {"gkeCluster": {"resourceLink": resource_link(*cluster)}}
+        own_issuer = issuer(*cluster)
+    resource = Membership(
+        hub,
+        params["location"],
+        name,
+        issuer=own_issuer,
+        state=params["state"],
+        check_mode=module.check_mode,
+        recreate=params["recreate"],
+        force=params["force"],
+    )
+    result = run_resource(module, "membership", resource, desired)
+    live = to_api(result["membership"])
+    if params["state"] == "present" and (warning := stale_warning(live)):
+        module.warn(warning)
+    return result
+
+
+def fleet_feature(module: AnsibleModule) -> Json:
+    params = module.params
+    spec = to_api(params["spec"] or {})
+    if spec and list(spec) != [params["name"]]:
+        raise InvalidOption("spec", params["spec"], f"the spec of {params['name']}, the feature named")
+    gcp = connect(module)
+    hub = Hub(gcp, wait=params["wait"], timeout=params["wait_timeout"])
+    ingress = spec.get("multiclusteringress")
+    if ingress:
+        ingress["configMembership"] = membership_path(gcp.project, ingress["configMembership"])
+    desired: Json = {key: value for key, value in (("spec", spec), ("labels", params["labels"])) if value}
+    resource = Feature(hub, params["name"], check_mode=module.check_mode, force=params["force"])
+    result = run_resource(module, "feature", resource, desired)
+    if params["state"] == "present" and hub.wait and not module.check_mode:
+        result["feature"] = from_api(resource.ready(params["memberships"]))
+    return result
+
+
+def fleet_info(module: AnsibleModule) -> Json:
+    gcp = connect(module)
+    hub = Hub(gcp)
+    parent = f"projects/{gcp.project}/locations"
+
+    def listed(place: str, plural: str) -> t.Any:
+        return from_api(hub.listed(f"{parent}/{place}", plural))
+
+    return {
+        "changed": False,
+        "memberships": listed(module.params["location"], "memberships"),
+        "features": listed("global", "features"),
+    }
