@@ -35,7 +35,9 @@ def json_patch(obj: Json, ops: Sequence[Json]) -> Json:
         except _DoesNotFit as error:
             message = f"the server rejected our request due to an error in our request: {op['op']} operation: {error}"
             raise ApiStatus(422, "Invalid", message) from None
-    return t.cast(Json, document)
+    if not isinstance(document, dict):
+        raise ApiStatus(422, "Invalid", "the server rejected our request: what the patch leaves is no object")
+    return document
 
 
 class _DoesNotFit(Exception):
@@ -88,9 +90,9 @@ def _remove(document: t.Any, op: Json) -> t.Any:
 
 
 def _take(document: t.Any, steps: Sequence[str]) -> t.Any:
+    _get(document, steps)
     if not steps:
         return None
-    _get(document, steps)
     parent = _get(document, steps[:-1])
     if isinstance(parent, list):
         del parent[int(steps[-1])]
@@ -176,7 +178,7 @@ def _merge_map(live: Json, patch: Json, schema: Json) -> Json | None:
     if directive == "delete":
         return None
     if directive == "replace":
-        return patch
+        return t.cast(Json, _plain(patch))
     if directive != "merge":
         raise bad_request(f"unknown patch type: {directive}")
     merged = _retained(live, patch)
