@@ -241,7 +241,7 @@ class Routes:
         rt, opts = target.rt, options(request)
         live = self._ops.get(rt, target.namespace, target.name)
         if target.subresource == "log" and request.method == "GET":
-            return await subresources.log(request, live, self._directory)
+            return await subresources.log(request, self._ops.store, live, self._directory)
         if target.subresource == "binding" and request.method == "POST":
             return answer(subresources.bind(self._ops, rt, live, await _object(request), opts), 201)
         if target.subresource == "eviction" and request.method == "POST":

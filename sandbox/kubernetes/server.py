@@ -41,7 +41,6 @@ class ApiServer:
         self._port = port
         self._runner: web.AppRunner | None = None
         self._collector: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
 
     @property
     def access(self) -> ClusterAccess:
@@ -62,8 +61,6 @@ class ApiServer:
             directory=self._directory,
         )
         app = routes.application()
-        app["operations"] = self._operations
-        app["stopping"] = self._stopping
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._identity.server_context())
@@ -79,7 +76,6 @@ class ApiServer:
 
     async def stop(self) -> None:
         """Stop serving: watches end, connections close. Does nothing when it is not running."""
-        self._stopping.set()
         self._store.close()
         if self._collector:
             self._collector.cancel()

@@ -58,6 +58,7 @@ class Store:
         self._history: dict[str, collections.deque[Event]] = {}
         self._forgotten: dict[str, int] = {}  # table -> revision of the last event dropped
         self._length = history
+        self.closed = False
         self._queues: list[tuple[str | None, asyncio.Queue[Event | None]]] = []
 
     def get(self, table: str, namespace: str, name: str) -> Json | None:
@@ -120,6 +121,7 @@ class Store:
 
     def close(self, table: str | None = None) -> None:
         """End the streams of a table (its CRD went) or all of them."""
+        self.closed = self.closed or table is None
         for followed, queue in self._queues:
             if table is None or followed == table:
                 queue.put_nowait(None)

@@ -19,7 +19,7 @@ from sandbox.kubernetes.operations import JSON_PATCH, Operations, Options
 from sandbox.kubernetes.requests import flag, number
 from sandbox.kubernetes.resources import ResourceType, ScalePaths
 from sandbox.kubernetes.selectors import json_path, object_selector, selector_text
-from sandbox.kubernetes.store import clone
+from sandbox.kubernetes.store import Store, clone
 
 Json = dict[str, t.Any]
 
@@ -131,7 +131,7 @@ def review(rt: ResourceType, obj: Json) -> Json:
     return obj
 
 
-async def log(request: web.Request, pod: Json, directory: Path) -> web.StreamResponse:
+async def log(request: web.Request, store: Store, pod: Json, directory: Path) -> web.StreamResponse:
     """GET pods/NAME/log: container, follow, tailLines, limitBytes, previous."""
     metadata = pod["metadata"]
     container = _container(request, pod)
@@ -151,7 +151,7 @@ async def log(request: web.Request, pod: Json, directory: Path) -> web.StreamRes
     await response.prepare(request)
     try:
         await response.write(content)
-        while flag(request, "follow") and _running(request, pod, container):
+        while flag(request, "follow") and _running(store, pod, container):
             await asyncio.sleep(_FOLLOW_INTERVAL)
             position += await _append(response, path, position)
         if flag(request, "follow"):
@@ -170,11 +170,10 @@ async def _append(response: web.StreamResponse, path: Path, position: int) -> in
     return len(more)
 
 
-def _running(request: web.Request, pod: Json, container: str) -> bool:
+def _running(store: Store, pod: Json, container: str) -> bool:
     """Whether a followed log can still grow: the Pod is there and the container has not ended for good."""
-    ops: Operations = request.app["operations"]
-    live = ops.store.get("/pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
-    if live is None or live["metadata"]["uid"] != pod["metadata"]["uid"] or request.app["stopping"].is_set():
+    live = store.get("/pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+    if live is None or live["metadata"]["uid"] != pod["metadata"]["uid"] or store.closed:
         return False
     status = live.get("status") or {}
     rows = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
