@@ -1,0 +1,34 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Estates: the reference one, built once for the tests that look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from e2e.estate import Estate
+
+
+@pytest.fixture(scope="session")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    """Two regions, as `make demo` has them: checked while empty, built, and gone afterwards."""
+    estate = Estate(tmp_path_factory.mktemp("estate"))
+    assert estate.sandbox("start").code == 0
+    try:
+        yield estate
+    finally:
+        assert estate.sandbox("stop").code == 0
+
+
+@pytest.fixture(scope="session")
+def built(estate: Estate) -> Estate:
+    check = estate.play("site.yml", "--check", "--diff")
+    assert check.code == 0, check.output
+    assert check.changed() > 20, "a first run in check mode must announce what it would build"
+    assert estate.status()["clusters"] == {}, "check mode must build nothing"
+    build = estate.play("site.yml")
+    assert build.code == 0, build.output
+    return estate

@@ -1,0 +1,82 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A sandbox of a test's own, and the commands that a user types against it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """How a command ended."""
+
+    code: int
+    output: str
+
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Ansible's last lines: counts per host."""
+        lines = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.MULTILINE)
+        return {host: {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", counts)} for host, counts in lines}
+
+    def changed(self) -> int:
+        return sum(counts["changed"] for counts in self.recap().values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Estate:
+    """One sandbox directory and the inventory that is played against it."""
+
+    directory: Path
+    inventory: Path = ROOT / "inventories" / "sandbox"
+
+    @property
+    def reports(self) -> Path:
+        return self.directory / "reports"
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "AISERVING_SANDBOX_DIR": str(self.directory / "sandbox"),
+        }
+
+    def play(self, playbook: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> Run:
+        """ansible-playbook, as a user types it."""
+        extra = json.dumps({"failover_report_directory": str(self.reports)})
+        command = ["ansible-playbook", "-i", str(self.inventory), playbook, "-e", extra, *arguments]
+        return run(command, cwd=cwd, env={**self.environment(), **environment})
+
+    def sandbox(self, *arguments: str) -> Run:
+        return run([sys.executable, "-m", "sandbox", *arguments], cwd=ROOT, env=self.environment())
+
+    def kubectl(self, cluster: str, *arguments: str) -> Run:
+        """The real kubectl on one cluster ("LOCATION/NAME"), in the model's namespace."""
+        kubeconfig = self.status()["clusters"][cluster]["kubeconfig"]
+        command = [str(BIN / "kubectl"), "--kubeconfig", kubeconfig, "--namespace", "inference", *arguments]
+        return run(command, cwd=ROOT, env=self.environment())
+
+    def status(self) -> dict[str, t.Any]:
+        status: dict[str, t.Any] = json.loads(self.sandbox("status", "--json").output)
+        return status
+
+
+def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> Run:
+    done = subprocess.run(
+        command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False
+    )
+    return Run(done.returncode, done.stdout)

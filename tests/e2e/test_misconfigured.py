@@ -1,0 +1,48 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An estate that GKE would not make work does not work here either, and the roles say why."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from e2e.estate import ROOT, Estate
+
+
+@pytest.fixture
+def one_region(tmp_path: Path) -> Iterator[Estate]:
+    """A single region: nothing in the roles may need two."""
+    inventory = tmp_path / "inventory"
+    shutil.copytree(ROOT / "inventories" / "sandbox", inventory)
+    (inventory / "europe-west4.yml").unlink()
+    estate = Estate(tmp_path, inventory)
+    yield estate
+    assert estate.sandbox("stop").code == 0
+
+
+def test_without_dranet_the_pods_stay_pending_and_the_role_says_why(one_region: Estate) -> None:
+    variables = one_region.inventory / "group_vars" / "regions" / "region.yml"
+    region = yaml.safe_load(variables.read_text())
+    region["cluster_node_pools"][0]["dranet"] = False
+    variables.write_text(yaml.safe_dump(region))
+    run = one_region.play("site.yml", "-e", '{"model_wait_timeout": 30, "cluster_wait_timeout": 300}')
+    assert run.code != 0
+    assert "Serve the model" in run.output
+    assert "cannot allocate all claims" in run.output
+    pods = one_region.kubectl(
+        "us-east5-b/gke-us-east5", "get", "pods", "-l", "app.kubernetes.io/component=model-server"
+    )
+    assert "Pending" in pods.output and "Running" not in pods.output
+
+
+def test_one_region_alone_is_built_and_cannot_be_drilled(one_region: Estate) -> None:
+    run = one_region.play("site.yml")
+    assert run.code == 0, run.output
+    drill = one_region.play("failover_drill.yml")
+    assert drill.code != 0 and "the primary must be one of at least two" in drill.output
