@@ -186,7 +186,11 @@ class EnvoyFleet:
     def listeners(self) -> list[Json]:
         """What is served, as `status --json` tells it."""
         return [
-            {"gateway": listener.gateway, "region": listener.region, "url": f"http://{listener.address}:{listener.port}"}
+            {
+                "gateway": listener.gateway,
+                "region": listener.region,
+                "url": f"http://{listener.address}:{listener.port}",
+            }
             for listener in self._listeners
         ]
 

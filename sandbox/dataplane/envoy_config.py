@@ -34,7 +34,7 @@ _RETRIED_METHODS = "GET|HEAD|OPTIONS"
 
 
 def file_name(kind: str, name: str) -> str:
-    """"eds", "inference/gemma" -> "eds-inference_gemma-5f3a9c21.json"."""
+    """A file for a name that may hold any character: "eds", "inference/gemma" -> eds-inference_gemma-5f3a9c21.json."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{kind}-{re.sub(r'[^A-Za-z0-9.-]', '_', name)[:100]}-{digest}.json"
 
