@@ -5,5 +5,6 @@
 """The part of GKE that turns objects into a service, speaking only the Kubernetes API and reading the cloud."""
 
 from .cluster import ClusterControllers
+from .fleet import FleetControllers
 
-__all__ = ["ClusterControllers"]
+__all__ = ["ClusterControllers", "FleetControllers"]
