@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing as t
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sandbox.kubernetes.errors import ApiStatus
 from sandbox.kubernetes.fields import (
@@ -77,8 +77,8 @@ def server_side_apply(
 
     ``live`` is None when the object is to be created. ``config`` must hold only what the (sub)resource writes.
     An apply that changes nothing leaves the entry's time as it was.
-    Raises ApiStatus 409 Conflict (details.causes name each field) unless ``force``; 500 InternalError for a
-    configuration that cannot be merged, as kube-apiserver answers.
+    Raises ApiStatus 409 Conflict (details.causes name each field) unless ``force``; 500 without a reason for a
+    configuration that cannot be merged or has unknown fields, as kube-apiserver answers.
     """
     document = schema.openapi()
     config = schema.normalise(_bare(config))
@@ -190,55 +190,57 @@ def _merge(live: t.Any, config: t.Any, schema: Json) -> t.Any:
 
 
 def _merge_list(live: list[t.Any], config: list[t.Any], schema: Json) -> list[t.Any]:
-    """Items of both in the order of ``config``; live items that it lacks keep their place before their successor."""
+    """Items of both in the order of ``config``; those that it lacks stay behind what they followed."""
     items = schema.get("items", {})
-    stated = {element_of(item, schema): item for item in config}
+    stated = {element_of(item, schema) for item in config}
     present = {element_of(item, schema): item for item in live}
     merged: list[t.Any] = []
     rest = list(live)
-    for element, item in stated.items():
-        if element in present:
-            while rest and element_of(rest[0], schema) != element and element_of(rest[0], schema) not in stated:
-                merged.append(rest.pop(0))
-            rest = [other for other in rest if element_of(other, schema) != element]
-            merged.append(_merge(present[element], item, items))
-        else:
-            merged.append(item)
-    return merged + [item for item in rest if element_of(item, schema) not in stated]
+
+    def take_unstated() -> None:
+        while rest and element_of(rest[0], schema) not in stated:
+            merged.append(rest.pop(0))
+
+    for item in config:
+        take_unstated()
+        element = element_of(item, schema)
+        merged.append(_merge(present[element], item, items) if element in present else item)
+        rest = [other for other in rest if element_of(other, schema) != element]
+    take_unstated()
+    return merged
 
 
 def _check(config: Json, schema: Schema) -> None:
-    """Raise ApiStatus when items of a keyed list cannot be told apart or a kind of Kubernetes lacks a field."""
-    problem = _unmergeable(config, schema.openapi(), ())
-    if problem:
+    """Raise ApiStatus for unknown fields and for items of a keyed list that cannot be told apart."""
+    problems = list(_unmergeable(config, schema.openapi(), ()))
+    if problems:
         metadata = config.get("metadata", {})
         name = "/".join(part for part in (metadata.get("namespace", ""), metadata.get("name", "")) if part)
         what = f"{name}; {config.get('apiVersion')}, Kind={config.get('kind')}"
-        raise ApiStatus(500, "InternalError", f"failed to create typed patch object ({what}): {problem}")
+        text = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {one}" for one in problems)
+        raise ApiStatus(500, "", f"failed to create typed patch object ({what}): {text}")
 
 
-def _unmergeable(value: t.Any, schema: Json, path: Path) -> str:
+def _unmergeable(value: t.Any, schema: Json, path: Path) -> Iterator[str]:
     if isinstance(value, dict):
-        found = (
-            _unmergeable(item, child_schema(schema, key) or {}, (*path, f"f:{key}")) for key, item in value.items()
-        )
-        return next(filter(None, found), "")
-    if not isinstance(value, list):
-        return ""
-    seen: set[str] = set()
-    wanted = schema.get("x-kubernetes-list-map-keys", ()) if schema.get("x-kubernetes-list-type") == "map" else ()
-    for number, item in enumerate(value):
-        for key in wanted:
-            if not isinstance(item, dict) or key not in list_keys(item, schema):
-                return f'{readable(path)}: element {number}: an item of a keyed list needs its key field "{key}"'
-        element = element_of(item, schema)
-        if not is_atomic(value, schema) and element in seen:
-            return f"{readable(path)}: duplicate entries for key {readable((element,))}"
-        seen.add(element)
-        problem = _unmergeable(item, schema.get("items") or {}, (*path, element))
-        if problem:
-            return problem
-    return ""
+        for key, item in value.items():
+            child = child_schema(schema, key)
+            if child is None:
+                yield f"{readable((*path, f'f:{key}'))}: field not declared in schema"
+            else:
+                yield from _unmergeable(item, child, (*path, f"f:{key}"))
+    elif isinstance(value, list):
+        keyed = schema.get("x-kubernetes-list-type") == "map"
+        seen: set[str] = set()
+        for number, item in enumerate(value):
+            for key in schema.get("x-kubernetes-list-map-keys", ()) if keyed else ():
+                if not isinstance(item, dict) or key not in list_keys(item, schema):
+                    yield f'{readable(path)}: element {number}: an item of a keyed list needs its key field "{key}"'
+            element = element_of(item, schema)
+            if element in seen and not is_atomic(value, schema):
+                yield f"{readable(path)}: duplicate entries for key {readable((element,))}"
+            seen.add(element)
+            yield from _unmergeable(item, schema.get("items") or {}, (*path, element))
 
 
 def _conflict(conflicts: Sequence[tuple[_Entry, Sequence[Path]]]) -> ApiStatus:
