@@ -54,8 +54,8 @@ def cluster(module: AnsibleModule) -> Json:
     except ImmutableField as error:
         raise explain_immutable(error) from error
     version = result["cluster"].get("current_master_version")
-    # A stated master_version is not below the floor, and may be reached only after this run.
-    if floor and version and params["state"] == "present" and not desired.get("masterVersion"):
+    upgraded = any(change["field"] == "master_version" for change in result["plan"]["changes"])
+    if floor and version and params["state"] == "present" and not (upgraded and (module.check_mode or not gke.wait)):
         preflight.check_floor(name, version, floor)
     return result
 

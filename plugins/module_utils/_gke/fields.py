@@ -139,7 +139,9 @@ CLUSTER_FIELDS: tuple[Field, ...] = (
     *_fixed("description", "autopilot.enabled", "default_max_pods_constraint"),
     *_fixed("network", "subnetwork", same=same_link),
     *_fixed("network_config.datapath_provider"),
-    *_fixed("ip_allocation_policy.use_ip_aliases", "ip_allocation_policy.stack_type"),
+    *_fixed("ip_allocation_policy.stack_type"),
+    # GKE makes new clusters VPC-native also where false is asked for.
+    *_fixed("ip_allocation_policy.use_ip_aliases", same=lambda want, have: not want or bool(have)),
     *_fixed(
         "ip_allocation_policy.cluster_ipv4_cidr_block", "ip_allocation_policy.services_ipv4_cidr_block", same=same_range
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 # Machine families whose NICs managed DRANET hands out.
 DRANET_FAMILIES = ("a3-", "a4-", "a4x-", "ct6e-", "tpu7x-")
@@ -36,7 +37,8 @@ TPU_MACHINES = {
 
 
 def is_tpu(machine_type: str | None) -> bool:
-    return (machine_type or "").startswith(("ct4p-", "ct5l-", "ct5lp-", "ct5p-", "ct6e-", "tpu7x-"))
+    """By family, so that machines newer than the table count too."""
+    return bool(re.match(r"(ct|tpu)\d", machine_type or ""))
 
 
 def topology_problem(machine_type: str, topology: str) -> str | None:
