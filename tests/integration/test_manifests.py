@@ -118,7 +118,7 @@ def test_defaults_of_the_server_are_no_difference(cluster: Cluster, namespace: s
 
 def test_an_unknown_field_stops_everything(cluster: Cluster, namespace: str) -> None:
     with pytest.raises(ModuleFailed, match="replica"):
-        apply(cluster, config_map(namespace, a="1"), deployment(namespace, replica=3))
+        apply(cluster, config_map(namespace, a="1"), deployment(namespace, replica=3), wait=False)
     assert cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/settings") is None
 
 
