@@ -1,0 +1,74 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The cloud's REST application: every service under its own base path of one port."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from ..interfaces import ClusterRuntime
+from ..latency import Latency
+from .compute import Compute
+from .container import Container
+from .gkehub import GkeHub
+from .iam import Iam
+from .operations import Engine
+from .resourcemanager import ResourceManager
+from .serviceusage import ServiceUsage
+from .storage import Storage
+from .store import Store
+from .view import View
+from .web import unknown_path
+
+LARGEST_BODY = 64 * 1024 * 1024
+
+
+class Cloud:
+    """A Google Cloud with one project, ``project``; more can be made through cloudresourcemanager.
+
+    ``prefix``: the sandbox's loopback block ("127.20"), from which clusters get their Pod ranges;
+    ``directory``: where the buckets' objects lie; ``runtime``: makes clusters real.
+    """
+
+    def __init__(
+        self, *, project: str, token: str, latency: Latency, prefix: str, directory: Path, runtime: ClusterRuntime
+    ) -> None:
+        self._store = Store(project)
+        self._engine = Engine(self._store)
+        parts = (self._store, self._engine, latency)
+        storage = Storage(*parts, directory=directory / "buckets")
+        hub = GkeHub(*parts)
+        compute = Compute(*parts)
+        usage = ServiceUsage(*parts, compute=compute)
+        services = (
+            compute,
+            Container(*parts, prefix=prefix, runtime=runtime, hub=hub),
+            hub,
+            usage,
+            Iam(*parts),
+            ResourceManager(*parts),
+            storage,
+        )
+        self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_google_not_found])
+        for service in services:
+            service.install(self.app, token)
+        self.view = View(self._store, storage)
+
+    async def close(self) -> None:
+        """Stop the operations that still run."""
+        await self._engine.close()
+
+
+@web.middleware
+async def _google_not_found(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return unknown_path(request)

@@ -1,0 +1,374 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""compute v1: networks, subnetworks, firewalls, addresses, routers; operations; regions and zones.
+
+The rules of each kind of resource stand in compute_kinds.py; here is what all kinds share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from ..interfaces import Json
+from . import compute_groups, compute_kinds, compute_lists, compute_networks
+from .catalogue import REGIONS, is_region, is_zone, zones
+from .compute_kinds import KINDS, Kind
+from .errors import Refusal, invalid, not_found
+from .operations import Effect, Work, compute_name
+from .store import Project, fingerprint, now
+from .web import Call, Route, Service
+
+LINK = "https://www.googleapis.com/compute/v1/"
+LONGEST_WAIT = 120.0  # seconds that operations.wait blocks
+
+
+class Compute(Service):
+    name = "compute.googleapis.com"
+    base = "compute/"
+    style = "apps"
+
+    def routes(self) -> Sequence[Route]:
+        root = "{version:v1|beta|alpha}/projects/{project}"
+        where = root + "/{scope:global|regions/[^/]+|zones/[^/]+}"
+        operation = f"{where}/operations/{{operation}}"
+        kinds = "|".join(KINDS)
+        many = f"{where}/{{collection:{kinds}}}"
+        return (
+            ("GET", f"{root}/aggregated/{{collection:{kinds}}}", self._aggregated),
+            ("GET", f"{root}/{{collection:regions|zones}}", self._places),
+            ("GET", f"{root}/{{collection:regions|zones}}/{{name}}", self._place),
+            ("GET", operation, self._operation),
+            ("POST", f"{operation}/wait", self._wait),
+            ("GET", f"{where}/operations", self._operations),
+            ("GET", f"{where}/instanceGroupManagers/{{name}}", self._group),
+            ("GET", many, self._list),
+            ("POST", many, self._insert),
+            ("GET", f"{many}/{{name}}", self._get),
+            ("PATCH", f"{many}/{{name}}", self._patch),
+            ("PUT", f"{many}/{{name}}", self._put),
+            ("DELETE", f"{many}/{{name}}", self._delete),
+            ("POST", f"{many}/{{name}}/{{verb}}", self._act),
+            ("GET", root, self._project),
+        )
+
+    # Reading
+
+    async def _get(self, call: Call) -> Json:
+        return self._find(call)
+
+    async def _list(self, call: Call) -> Json:
+        kind = self._kind(call)
+        folder = f"{call.params['scope']}/{kind.collection}/"
+        items = [document for path, document in call.project.compute.items() if path.startswith(folder)]
+        return compute_lists.answer(call, kind.list_kind, items, f"projects/{call.project.id}/{folder[:-1]}")
+
+    async def _aggregated(self, call: Call) -> Json:
+        return compute_lists.aggregated(call, KINDS[call.params["collection"]])
+
+    async def _project(self, call: Call) -> Json:
+        project = call.project
+        return {
+            "kind": "compute#project",
+            "id": project.number,
+            "creationTimestamp": project.document["createTime"],
+            "name": project.id,
+            "selfLink": f"{LINK}projects/{project.id}",
+            "defaultServiceAccount": f"{project.number}-compute@developer.gserviceaccount.com",
+            "defaultNetworkTier": "PREMIUM",
+            "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS",
+        }
+
+    async def _places(self, call: Call) -> Json:
+        collection = call.params["collection"]
+        names = list(REGIONS) if collection == "regions" else [zone for region in REGIONS for zone in zones(region)]
+        items = [place(call.project, collection, name) for name in names]
+        kind = "compute#regionList" if collection == "regions" else "compute#zoneList"
+        return compute_lists.answer(call, kind, items, f"projects/{call.project.id}/{collection}")
+
+    async def _place(self, call: Call) -> Json:
+        collection, name = call.params["collection"], call.params["name"]
+        if not (is_region(name) if collection == "regions" else is_zone(name)):
+            raise missing(f"projects/{call.project.id}/{collection}/{name}")
+        return place(call.project, collection, name)
+
+    async def _group(self, call: Call) -> Json:
+        zone, name = call.params["scope"].rpartition("/")[2], call.params["name"]
+        found = compute_groups.find(call.project, zone, name)
+        if found is None:
+            raise missing(f"projects/{call.project.id}/zones/{zone}/instanceGroupManagers/{name}")
+        return found
+
+    # Writing
+
+    async def _insert(self, call: Call) -> Json:
+        kind, project, scope = self._kind(call), call.project, call.params["scope"]
+        name = str(call.body.get("name", ""))
+        compute_kinds.check_name(name)
+        path = f"{scope}/{kind.collection}/{name}"
+        if path in project.compute:
+            raise Refusal("ALREADY_EXISTS", f"The resource 'projects/{project.id}/{path}' already exists")
+        document = self._document(kind, project, scope, call.body)
+        kind.complete(project, document, call.body)
+        # Readers see it at once; what refers to it is refused as not ready until the operation is done.
+        project.compute[path] = document
+        project.pending.add(path)
+        self._refresh(kind, document)
+
+        async def insert() -> None:
+            project.pending.discard(path)
+            if kind.collection == "addresses":
+                document["status"] = "RESERVED"
+            if document.get("autoCreateSubnetworks"):
+                self._add_all(project, compute_kinds.auto_subnetworks(document["selfLink"], document["name"]))
+            compute_networks.list_subnetworks(project)
+
+        return self._start(call, "insert", path, document["id"], kind.latency, insert)
+
+    def _document(self, kind: Kind, project: Project, scope: str, body: Json) -> Json:
+        unknown = set(body) - kind.fields - {"name", "description", "region", "zone", "id", "kind", "selfLink"}
+        if unknown:
+            raise invalid(f'Invalid JSON payload received. Unknown name "{sorted(unknown)[0]}": Cannot find field.')
+        document: Json = {
+            "kind": kind.kind,
+            "id": self.store.unique_id(),
+            "creationTimestamp": now(),
+            **{key: value for key, value in body.items() if key in kind.fields | {"description"} and value is not None},
+            "name": body["name"],
+            "selfLink": f"{LINK}projects/{project.id}/{scope}/{kind.collection}/{body['name']}",
+        }
+        if scope != "global":
+            document["region"] = f"{LINK}projects/{project.id}/{scope}"
+        return document
+
+    async def _patch(self, call: Call) -> Json:
+        return self._change(call, "patch", {**self._find(call), **_merged(self._find(call), call.body)})
+
+    async def _put(self, call: Call) -> Json:
+        kind, old = self._kind(call), self._find(call)
+        kept = {key: old[key] for key in old if key not in kind.mutable}
+        return self._change(call, "update", {**kept, **call.body})
+
+    def _change(self, call: Call, verb: str, wanted: Json) -> Json:
+        kind, old = self._kind(call), self._find(call)
+        if kind.fingerprint and kind.fingerprint not in call.body:
+            raise Refusal("CONDITION_NOT_MET", "Invalid fingerprint.")
+        self._check_fingerprint(kind, old, call.body)
+        for key, value in call.body.items():
+            immutable = key not in kind.mutable and key != kind.fingerprint
+            if immutable and not compute_kinds.same(call.project, old.get(key), value):
+                raise invalid(
+                    f"Invalid value for field 'resource.{key}': '{value}'. Field {key} cannot be changed.",
+                    reason="invalid",
+                )
+        body = {key: value for key, value in wanted.items() if key in kind.mutable and value is not None}
+        document = {**{key: old[key] for key in old if key not in kind.mutable}, **body}
+        kind.complete(call.project, document, body)
+        operation = kind.verbs.get(verb, verb)
+        return self._apply(call, operation, kind, old, document)
+
+    async def _act(self, call: Call) -> Json:
+        """The custom verbs: setLabels, setPrivateIpGoogleAccess, expandIpCidrRange."""
+        kind, old, verb = self._kind(call), self._find(call), call.params["verb"]
+        if verb not in kind.actions:
+            raise not_found(f"The requested URL {call.request.path} was not found on this server.")
+        self._check_fingerprint(kind, old, call.body)
+        document = kind.actions[verb](call.project, dict(old), call.body)
+        return self._apply(call, verb, kind, old, document)
+
+    def _apply(self, call: Call, verb: str, kind: Kind, old: Json, document: Json) -> Json:
+        """Put the new content in force when the operation ends."""
+        path = _path(call)
+        wanted = dict(document)
+
+        async def change() -> None:
+            live = call.project.compute.get(path)
+            if live is not None:
+                live.clear()
+                live.update(wanted)
+                self._refresh(kind, live)
+
+        return self._start(call, verb, path, old["id"], "compute_patch", change)
+
+    async def _delete(self, call: Call) -> Json:
+        kind, document, path = self._kind(call), self._find(call), _path(call)
+        users = kind.users(call.project, document)
+        if users:
+            resource = f"projects/{call.project.id}/{path}"
+            raise invalid(
+                f"The {kind.noun} resource '{resource}' is already being used by '{users[0]}'",
+                reason="resourceInUseByAnotherResource",
+            )
+
+        async def delete() -> None:
+            call.project.compute.pop(path, None)
+            for subnetwork in compute_networks.subnetworks(call.project, document["selfLink"]):
+                call.project.compute.pop(compute_networks.path_of(subnetwork), None)
+            compute_networks.list_subnetworks(call.project)
+
+        return self._start(call, "delete", path, document["id"], "compute_delete", delete)
+
+    def add_default_network(self, project: Project) -> None:
+        """The auto mode network "default" that a project gets when compute is enabled."""
+        if "global/networks/default" in project.compute:
+            return
+        self._add_all(project, compute_kinds.default_network(project))
+        compute_networks.list_subnetworks(project)
+
+    def _add_all(self, project: Project, parts: list[tuple[str, str, Json]]) -> None:
+        for scope, collection, body in parts:
+            kind = KINDS[collection]
+            document = self._document(kind, project, scope, body)
+            kind.complete(project, document, body)
+            self._refresh(kind, document)
+            project.compute[f"{scope}/{collection}/{body['name']}"] = document
+
+    # Shared parts
+
+    @staticmethod
+    def _kind(call: Call) -> Kind:
+        kind = KINDS[call.params["collection"]]
+        scope, _, name = call.params["scope"].partition("/")
+        if kind.scope != scope:
+            raise not_found(f"The requested URL {call.request.path} was not found on this server.")
+        if scope == "regions" and not is_region(name):
+            raise invalid(f"Invalid value for field 'region': '{name}'. Unknown region.", reason="invalid")
+        return kind
+
+    def _find(self, call: Call) -> Json:
+        self._kind(call)
+        found = call.project.compute.get(_path(call))
+        if found is None:
+            raise missing(f"projects/{call.project.id}/{_path(call)}")
+        return found
+
+    @staticmethod
+    def _check_fingerprint(kind: Kind, document: Json, body: Json) -> None:
+        given = body.get(kind.fingerprint)
+        if given and given != document[kind.fingerprint]:
+            labels = "Labels fingerprint either invalid or resource labels have changed"
+            raise Refusal("CONDITION_NOT_MET", labels if kind.collection == "addresses" else "Invalid fingerprint.")
+
+    def _refresh(self, kind: Kind, document: Json) -> None:
+        if kind.fingerprint:
+            source = document.get("labels", {}) if kind.fingerprint == "labelFingerprint" else document
+            content = {key: value for key, value in source.items() if key != kind.fingerprint}
+            document[kind.fingerprint] = fingerprint(content)
+        self.store.changed()
+
+    def _start(self, call: Call, verb: str, path: str, target: str, latency: str, effect: Effect) -> Json:
+        busy = [
+            work
+            for work in self.engine.list(self.name, call.project.id)
+            if work.target == path and not work.done and verb != "insert"
+        ]
+        if busy:
+            resource = f"projects/{call.project.id}/{path}"
+            raise invalid(f"The resource '{resource}' is not ready", reason="resourceNotReady")
+        work = Work(
+            name=compute_name(),
+            service=self.name,
+            project=call.project.id,
+            scope=call.params["scope"],
+            kind=verb,
+            target=path,
+            seconds=self.latency.of(latency),
+            extra={"id": self.store.unique_id(), "targetId": target},
+        )
+        return render(self.engine.start(work, effect))
+
+    # Operations
+
+    async def _operation(self, call: Call) -> Json:
+        return render(self._work(call))
+
+    async def _wait(self, call: Call) -> Json:
+        work = self._work(call)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(work.finished.wait(), LONGEST_WAIT)
+        return render(work)
+
+    def _work(self, call: Call) -> Work:
+        name, scope = call.params["operation"], call.params["scope"]
+        work = self.engine.find(self.name, name)
+        if work is None or work.project != call.project.id or work.scope != scope:
+            raise missing(f"projects/{call.project.id}/{scope}/operations/{name}")
+        return work
+
+    async def _operations(self, call: Call) -> Json:
+        scope = call.params["scope"]
+        works = [work for work in self.engine.list(self.name, call.project.id) if work.scope == scope]
+        items = [render(work) for work in works]
+        return compute_lists.answer(
+            call, "compute#operationList", items, f"projects/{call.project.id}/{scope}/operations"
+        )
+
+
+def _path(call: Call) -> str:
+    return f"{call.params['scope']}/{call.params['collection']}/{call.params['name']}"
+
+
+def _merged(old: Json, patch: Json) -> Json:
+    """JSON merge: objects are merged, null removes, anything else replaces."""
+    result = {}
+    for key, value in patch.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            result[key] = {**old[key], **_merged(old[key], value)}
+        else:
+            result[key] = value
+    return result
+
+
+def missing(resource: str) -> Refusal:
+    return not_found(f"The resource '{resource}' was not found")
+
+
+def place(project: Project, collection: str, name: str) -> Json:
+    """A region or a zone."""
+    link = f"{LINK}projects/{project.id}/"
+    document: Json = {
+        "kind": "compute#region" if collection == "regions" else "compute#zone",
+        "id": str(1000 + len(name)),
+        "creationTimestamp": "1969-12-31T16:00:00.000-08:00",
+        "name": name,
+        "description": name,
+        "status": "UP",
+        "selfLink": f"{link}{collection}/{name}",
+    }
+    if collection == "regions":
+        document["zones"] = [f"{link}zones/{zone}" for zone in zones(name)]
+        document["quotas"] = [{"metric": "CPUS", "limit": 2400.0, "usage": 0.0}]
+    else:
+        document["region"] = f"{link}regions/{name.rpartition('-')[0]}"
+    return document
+
+
+def render(work: Work) -> Json:
+    """A Work as compute#operation."""
+    root = f"{LINK}projects/{work.project}/"
+    answer: Json = {
+        "kind": "compute#operation",
+        "id": work.extra["id"],
+        "name": work.name,
+        "operationType": work.kind,
+        "targetLink": root + work.target,
+        "targetId": work.extra["targetId"],
+        "status": work.status,
+        "user": "user@example.com",
+        "progress": int(work.fraction * 100),
+        "insertTime": work.started,
+        "startTime": work.started,
+        "selfLink": f"{root}{work.scope}/operations/{work.name}",
+    }
+    if work.scope != "global":
+        answer["region" if work.scope.startswith("regions/") else "zone"] = root + work.scope
+    if work.done:
+        answer["endTime"] = work.ended
+    if work.error:
+        answer["error"] = {"errors": [{"code": work.error.reason, "message": work.error.message}]}
+        answer["httpErrorStatusCode"] = work.error.code
+        answer["httpErrorMessage"] = work.error.status.replace("_", " ")
+    return answer

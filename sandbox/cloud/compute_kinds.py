@@ -1,0 +1,200 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kinds of compute resources: which fields they have, what Google fills in, what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+
+from ..interfaces import Json
+from . import compute_addresses, compute_networks
+from .compute_networks import LINK, full_link
+from .errors import invalid
+from .store import Project
+
+NAME = re.compile(r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)")
+
+Complete = Callable[[Project, Json, Json], None]
+Action = Callable[[Project, Json, Json], Json]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """``complete(project, document, body)`` checks a document and fills in what the server sets;
+    ``users`` tells what still refers to it; ``fingerprint`` names its field, "" for none."""
+
+    collection: str
+    noun: str
+    scope: str  # "global" or "regions"
+    latency: str
+    fields: frozenset[str]
+    mutable: frozenset[str]
+    complete: Complete
+    users: Callable[[Project, Json], list[str]]
+    fingerprint: str = ""
+    actions: Mapping[str, Action] = dataclasses.field(default_factory=dict)
+    verbs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return f"compute#{self.noun}"
+
+    @property
+    def list_kind(self) -> str:
+        return f"compute#{self.noun}List"
+
+
+def nobody(_project: Project, _document: Json) -> list[str]:
+    return []
+
+
+def check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise invalid(
+            f"Invalid value for field 'resource.name': '{name}'. Must be a match of regex '{NAME.pattern}'",
+            reason="invalid",
+        )
+
+
+def same(project: Project, live: object, given: object) -> bool:
+    """Whether an unchangeable field keeps its value: links are compared by the resource that they name."""
+    if live == given or given in (None, "") and live in (None, ""):
+        return True
+    if isinstance(live, str) and isinstance(given, str) and "/" in live:
+        return full_link(project, live) == full_link(project, given)
+    return False
+
+
+def fields(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KINDS: dict[str, Kind] = {
+    "networks": Kind(
+        collection="networks",
+        noun="network",
+        scope="global",
+        latency="network_insert",
+        fields=fields(
+            "autoCreateSubnetworks routingConfig mtu enableUlaInternalIpv6 internalIpv6Range networkProfile "
+            "networkFirewallPolicyEnforcementOrder params"
+        ),
+        mutable=fields(
+            "routingConfig mtu enableUlaInternalIpv6 internalIpv6Range description "
+            "networkFirewallPolicyEnforcementOrder"
+        ),
+        complete=compute_networks.network,
+        users=compute_networks.network_users,
+        verbs={"patch": "updateNetwork"},
+    ),
+    "subnetworks": Kind(
+        collection="subnetworks",
+        noun="subnetwork",
+        scope="regions",
+        latency="subnetwork_insert",
+        fields=fields(
+            "network ipCidrRange purpose role privateIpGoogleAccess secondaryIpRanges logConfig stackType "
+            "ipv6AccessType privateIpv6GoogleAccess enableFlowLogs reservedInternalRange params"
+        ),
+        mutable=fields(
+            "role secondaryIpRanges logConfig stackType ipv6AccessType privateIpv6GoogleAccess enableFlowLogs "
+            "description privateIpGoogleAccess"
+        ),
+        complete=compute_networks.subnetwork,
+        users=compute_networks.subnetwork_users,
+        fingerprint="fingerprint",
+        actions={
+            "setPrivateIpGoogleAccess": compute_networks.set_private_access,
+            "expandIpCidrRange": compute_networks.expand,
+        },
+    ),
+    "firewalls": Kind(
+        collection="firewalls",
+        noun="firewall",
+        scope="global",
+        latency="firewall_insert",
+        fields=fields(
+            "network direction priority sourceRanges destinationRanges sourceTags targetTags sourceServiceAccounts "
+            "targetServiceAccounts allowed denied disabled logConfig params"
+        ),
+        mutable=fields(
+            "priority sourceRanges destinationRanges sourceTags targetTags sourceServiceAccounts "
+            "targetServiceAccounts allowed denied disabled logConfig description"
+        ),
+        complete=compute_networks.firewall,
+        users=nobody,
+        verbs={"patch": "compute.firewalls.patch", "update": "compute.firewalls.update"},
+    ),
+    "addresses": Kind(
+        collection="addresses",
+        noun="address",
+        scope="regions",
+        latency="address_insert",
+        fields=fields(
+            "address addressType purpose subnetwork network networkTier prefixLength ipVersion ipv6EndpointType "
+            "ipCollection labels labelFingerprint"
+        ),
+        mutable=frozenset(),
+        complete=compute_addresses.address,
+        users=compute_addresses.address_users,
+        fingerprint="labelFingerprint",
+        actions={"setLabels": compute_addresses.set_labels},
+    ),
+    "routers": Kind(
+        collection="routers",
+        noun="router",
+        scope="regions",
+        latency="router_insert",
+        fields=fields("network bgp bgpPeers interfaces nats encryptedInterconnectRouter params ncc"),
+        mutable=fields("bgp bgpPeers interfaces nats description"),
+        complete=compute_addresses.router,
+        users=nobody,
+    ),
+}
+
+
+def auto_subnetworks(network: str, name: str) -> list[tuple[str, str, Json]]:
+    """(scope, collection, body) of the subnetworks of an auto mode network."""
+    return [
+        (f"regions/{region}", "subnetworks", {"name": name, "network": network, "ipCidrRange": cidr})
+        for region, cidr in compute_networks.auto_ranges()
+    ]
+
+
+def default_network(project: Project) -> list[tuple[str, str, Json]]:
+    """(scope, collection, body) of what makes the network "default" with its subnetworks and firewall rules."""
+    network = f"{LINK}projects/{project.id}/global/networks/default"
+    parts: list[tuple[str, str, Json]] = [
+        (
+            "global",
+            "networks",
+            {
+                "name": "default",
+                "description": "Default network for the project",
+                "autoCreateSubnetworks": True,
+                "routingConfig": {"routingMode": "REGIONAL"},
+            },
+        )
+    ]
+    parts += auto_subnetworks(network, "default")
+    rules = (
+        ("default-allow-icmp", "0.0.0.0/0", [{"IPProtocol": "icmp"}]),
+        (
+            "default-allow-internal",
+            compute_networks.AUTO_RANGE,
+            [
+                {"IPProtocol": "tcp", "ports": ["0-65535"]},
+                {"IPProtocol": "udp", "ports": ["0-65535"]},
+                {"IPProtocol": "icmp"},
+            ],
+        ),
+        ("default-allow-ssh", "0.0.0.0/0", [{"IPProtocol": "tcp", "ports": ["22"]}]),
+    )
+    for name, source, allowed in rules:
+        body = {"name": name, "network": network, "priority": 65534, "sourceRanges": [source], "allowed": allowed}
+        parts.append(("global", "firewalls", body))
+    return parts

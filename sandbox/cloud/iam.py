@@ -1,0 +1,150 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""iam v1: service accounts and their IAM policies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..interfaces import Json
+from . import policies
+from .errors import Refusal, invalid, not_found
+from .store import Project, fingerprint, page
+from .web import Call, Route, Service
+
+ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+MUTABLE = {"display_name": "displayName", "displayName": "displayName", "description": "description"}
+
+
+class Iam(Service):
+    name = "iam.googleapis.com"
+    base = "iam/"
+    style = "both"
+
+    def routes(self) -> Sequence[Route]:
+        accounts = "{version:v1\\w*}/projects/{project}/serviceAccounts"
+        one = accounts + "/{account:[^/:]+}"
+        return (
+            ("POST", f"{one}:disable", self._disable),
+            ("POST", f"{one}:enable", self._enable),
+            ("POST", f"{one}:getIamPolicy", self._get_policy),
+            ("GET", f"{one}:getIamPolicy", self._get_policy),
+            ("POST", f"{one}:setIamPolicy", self._set_policy),
+            ("POST", accounts, self._create),
+            ("GET", accounts, self._list),
+            ("GET", one, self._get),
+            ("PATCH", one, self._patch),
+            ("PUT", one, self._put),
+            ("DELETE", one, self._delete),
+        )
+
+    def project(self, name: str) -> Project:
+        """ "-" stands for the project of the account."""
+        return self.store.main if name == "-" else super().project(name)
+
+    def _find(self, call: Call) -> tuple[Project, Json]:
+        """The account named by e-mail address or unique id. Raises Refusal 404."""
+        wanted = call.params["account"]
+        everywhere = call.params["project"] == "-"
+        for project in self.store.projects.values() if everywhere else [call.project]:
+            for email, document in project.accounts.items():
+                if wanted in (email, document["uniqueId"]):
+                    return project, document
+        raise not_found("Unknown service account")
+
+    async def _create(self, call: Call) -> Json:
+        project, account = call.project, str(call.body.get("accountId", ""))
+        if not ACCOUNT_ID.fullmatch(account):
+            raise invalid(
+                f'The account ID "{account}" does not have a length between 6 and 30 or is not a valid account ID.'
+            )
+        email = f"{account}@{project.id}.iam.gserviceaccount.com"
+        name = f"projects/{project.id}/serviceAccounts/{email}"
+        if email in project.accounts:
+            message = f"Service account {account} already exists within project projects/{project.id}."
+            raise Refusal("ALREADY_EXISTS", message)
+        number = self.store.unique_id()
+        document = {
+            "name": name,
+            "projectId": project.id,
+            "uniqueId": number,
+            "email": email,
+            "oauth2ClientId": number,
+        }
+        given = call.body.get("serviceAccount") or {}
+        document |= {key: given[key] for key in ("displayName", "description") if given.get(key)}
+        project.accounts[email] = document
+        return self._stamped(document)
+
+    def _stamped(self, document: Json) -> Json:
+        document.pop("etag", None)
+        document["etag"] = fingerprint(document)
+        self.store.changed()
+        return document
+
+    async def _get(self, call: Call) -> Json:
+        return self._find(call)[1]
+
+    async def _list(self, call: Call) -> Json:
+        chosen, token = page(list(call.project.accounts.values()), call.query, size="pageSize", default=20)
+        return {**({"accounts": chosen} if chosen else {}), **({"nextPageToken": token} if token else {})}
+
+    async def _patch(self, call: Call) -> Json:
+        document = self._find(call)[1]
+        given = call.body.get("serviceAccount", {})
+        self._check_etag(document, given)
+        mask = [field for field in call.body.get("updateMask", "").split(",") if field and field != "etag"]
+        if not mask or any(field not in MUTABLE for field in mask):
+            raise invalid("The update mask must name display_name or description.")
+        for field in mask:
+            key = MUTABLE[field]
+            document.pop(key, None)
+            if given.get(key):
+                document[key] = given[key]
+        self._stamped(document)
+        return {key: document[key] for key in ("name", *(MUTABLE[field] for field in mask)) if key in document}
+
+    async def _put(self, call: Call) -> Json:
+        document = self._find(call)[1]
+        self._check_etag(document, call.body)
+        for key in ("displayName", "description"):
+            if key in call.body:
+                document[key] = call.body[key]
+        return self._stamped(document)
+
+    @staticmethod
+    def _check_etag(document: Json, given: Json) -> None:
+        if given.get("etag", document["etag"]) != document["etag"]:
+            raise Refusal("ABORTED", "There were concurrent changes to the service account. Please retry.")
+
+    async def _disable(self, call: Call) -> Json:
+        document = self._find(call)[1]
+        document["disabled"] = True
+        self._stamped(document)
+        return {}
+
+    async def _enable(self, call: Call) -> Json:
+        document = self._find(call)[1]
+        document.pop("disabled", None)
+        self._stamped(document)
+        return {}
+
+    async def _delete(self, call: Call) -> Json:
+        project, document = self._find(call)
+        del project.accounts[document["email"]]
+        self.store.policies.pop(resource(document), None)
+        self.store.changed()
+        return {}
+
+    async def _get_policy(self, call: Call) -> Json:
+        return policies.read(self.store, resource(self._find(call)[1]))
+
+    async def _set_policy(self, call: Call) -> Json:
+        return policies.write(self.store, resource(self._find(call)[1]), call.body.get("policy", {}))
+
+
+def resource(document: Json) -> str:
+    return f"serviceAccount/{document['email']}"

@@ -1,0 +1,94 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""cloudresourcemanager v1: projects and their IAM policies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..interfaces import Json
+from . import policies
+from .errors import Refusal, invalid, not_found
+from .operations import Work, compute_name
+from .store import Project, page
+from .web import Call, Route, Service
+
+TYPES = "type.googleapis.com/google.cloudresourcemanager.v1"
+PROJECT_ID = re.compile(r"[a-z][-a-z0-9]{4,28}[a-z0-9]")
+
+
+class ResourceManager(Service):
+    name = "cloudresourcemanager.googleapis.com"
+    base = "cloudresourcemanager/"
+
+    def routes(self) -> Sequence[Route]:
+        root = "{version:v1\\w*}"
+        one = f"{root}/projects/{{project:[^/:]+}}"
+        return (
+            ("POST", f"{one}:getIamPolicy", self._get_policy),
+            ("POST", f"{one}:setIamPolicy", self._set_policy),
+            ("POST", f"{one}:testIamPermissions", self._test_permissions),
+            ("GET", one, self._get),
+            ("DELETE", one, self._delete),
+            ("POST", f"{root}/projects", self._create),
+            ("GET", f"{root}/projects", self._list),
+            ("GET", f"{root}/operations/{{operation}}", self._operation),
+        )
+
+    async def _get(self, call: Call) -> Json:
+        return call.project.document
+
+    async def _list(self, call: Call) -> Json:
+        items = [project.document for project in self.store.projects.values()]
+        chosen, token = page(items, call.query, size="pageSize")
+        return {"projects": chosen, **({"nextPageToken": token} if token else {})}
+
+    async def _create(self, call: Call) -> Json:
+        name = str(call.body.get("projectId", ""))
+        if not PROJECT_ID.fullmatch(name):
+            raise invalid("field [project_id] has issue [project_id contains invalid characters]")
+        if name in self.store.projects:
+            raise Refusal("ALREADY_EXISTS", "Requested entity already exists")
+        allowed = {key: call.body[key] for key in ("name", "labels", "parent") if call.body.get(key)}
+        project = self.store.add_project(name, {"name": name, **allowed})
+        metadata = {"@type": f"{TYPES}.ProjectCreationStatus", "gettable": True, "ready": True}
+        work = Work(compute_name(), self.name, name, "global", "create", name, 0, {"metadata": metadata})
+
+        async def create() -> Json:
+            return {"@type": f"{TYPES}.Project", **project.document}
+
+        return render(self.engine.start(work, create))
+
+    async def _delete(self, call: Call) -> Json:
+        call.project.document["lifecycleState"] = "DELETE_REQUESTED"
+        self.store.changed()
+        return {}
+
+    async def _get_policy(self, call: Call) -> Json:
+        return policies.read(self.store, resource(call.project))
+
+    async def _set_policy(self, call: Call) -> Json:
+        return policies.write(self.store, resource(call.project), call.body.get("policy", {}))
+
+    async def _test_permissions(self, call: Call) -> Json:
+        return {"permissions": call.body.get("permissions", [])}
+
+    async def _operation(self, call: Call) -> Json:
+        work = self.engine.find(self.name, call.params["operation"])
+        if work is None:
+            raise not_found(f"Operation not found: operations/{call.params['operation']}")
+        return render(work)
+
+
+def resource(project: Project) -> str:
+    return f"project/{project.id}"
+
+
+def render(work: Work) -> Json:
+    answer: Json = {"name": f"operations/{work.name}"}
+    if work.done:
+        answer |= {"done": True, **work.extra, "response": work.result}
+    return answer

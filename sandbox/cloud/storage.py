@@ -1,0 +1,385 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""storage v1: buckets, their IAM policies, and objects that are files in the bucket's directory."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import mimetypes
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from aiohttp import web
+
+from ..interfaces import Json
+from ..latency import Latency
+from . import policies
+from .catalogue import REGIONS
+from .errors import Refusal, invalid, not_found
+from .operations import Engine
+from .store import Project, Store, fingerprint, now, page
+from .web import Answer, Call, Route, Service
+
+LINK = "https://www.googleapis.com/storage/v1/"
+NAME = re.compile(r"[a-z0-9][-a-z0-9_.]{1,220}[a-z0-9]")
+MULTI_REGIONS = ("US", "EU", "ASIA")
+STORAGE_CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL")
+MUTABLE = frozenset(
+    {
+        "autoclass",
+        "billing",
+        "cors",
+        "defaultEventBasedHold",
+        "encryption",
+        "hierarchicalNamespace",
+        "iamConfiguration",
+        "labels",
+        "lifecycle",
+        "logging",
+        "retentionPolicy",
+        "rpo",
+        "softDeletePolicy",
+        "storageClass",
+        "versioning",
+        "website",
+    }
+)
+WEEK = "604800"
+
+
+class Storage(Service):
+    name = "storage.googleapis.com"
+    base = ""
+    style = "apps"
+
+    def __init__(self, store: Store, engine: Engine, latency: Latency, *, directory: Path) -> None:
+        super().__init__(store, engine, latency)
+        self._directory = directory
+
+    def routes(self) -> Sequence[Route]:
+        many = "storage/v1/b"
+        one = f"{many}/{{bucket}}"
+        named = f"{one}/o/{{object:.+}}"
+        return (
+            ("GET", many, self._list),
+            ("POST", many, self._create),
+            ("GET", one, self._get),
+            ("PATCH", one, self._patch),
+            ("PUT", one, self._patch),
+            ("DELETE", one, self._delete),
+            ("GET", f"{one}/iam", self._get_policy),
+            ("PUT", f"{one}/iam", self._set_policy),
+            ("GET", f"{one}/iam/testPermissions", self._test_permissions),
+            ("GET", f"{one}/o", self._list_objects),
+            ("GET", named, self._get_object),
+            ("DELETE", named, self._delete_object),
+            ("GET", "download/" + named, self._get_object),
+            ("POST", f"upload/{one}/o", self._upload),
+        )
+
+    def path(self, name: str) -> Path | None:
+        """The directory of an existing bucket."""
+        return self._directory / name if name in self.store.buckets else None
+
+    # Buckets
+
+    async def _list(self, call: Call) -> Json:
+        if "project" not in call.query:
+            raise invalid("Required parameter: project", reason="required")
+        prefix = call.query.get("prefix", "")
+        found = [
+            bucket
+            for name, bucket in sorted(self.store.buckets.items())
+            if bucket["projectNumber"] == call.project.number and name.startswith(prefix)
+        ]
+        chosen, token = page([self._shown(bucket, call) for bucket in found], call.query, size="maxResults")
+        answer: Json = {"kind": "storage#buckets"}
+        return answer | ({"items": chosen} if chosen else {}) | ({"nextPageToken": token} if token else {})
+
+    async def _create(self, call: Call) -> Json:
+        if "project" not in call.query:
+            raise invalid("Required parameter: project", reason="required")
+        name = str(call.body.get("name", ""))
+        if not NAME.fullmatch(name) or ".." in name:
+            raise invalid(f"Invalid bucket name: '{name}'", reason="invalid")
+        taken = self.store.buckets.get(name)
+        if taken:
+            mine = taken["projectNumber"] == call.project.number
+            raise Refusal(
+                "CONFLICT",
+                "Your previous request to create the named bucket succeeded and you already own it."
+                if mine
+                else "The requested bucket name is not available. The bucket namespace is shared by all users of the "
+                "system. Please select a different name and try again.",
+            )
+        document = self._document(call.project, name, call.body)
+        complete(document)
+        (self._directory / name).mkdir(parents=True, exist_ok=True)
+        self.store.buckets[name] = document
+        self._set_legacy_roles(call.project, name)
+        self.store.changed()
+        return self._shown(document, call)
+
+    def _document(self, project: Project, name: str, body: Json) -> Json:
+        location = str(body.get("location") or "US").upper()
+        if location not in MULTI_REGIONS and location.lower() not in REGIONS:
+            raise invalid(f"The specified location constraint is not valid: {location}", reason="invalid")
+        stamp = now()
+        return {
+            "kind": "storage#bucket",
+            "selfLink": f"{LINK}b/{name}",
+            "id": name,
+            "name": name,
+            "projectNumber": project.number,
+            "generation": str(self.store.version),
+            "metageneration": "1",
+            "location": location,
+            "locationType": "multi-region" if location in MULTI_REGIONS else "region",
+            "timeCreated": stamp,
+            "updated": stamp,
+            **{key: copy.deepcopy(body[key]) for key in sorted(MUTABLE) if body.get(key) is not None},
+        }
+
+    def _set_legacy_roles(self, project: Project, name: str) -> None:
+        owners = [f"projectEditor:{project.id}", f"projectOwner:{project.id}"]
+        bindings = [
+            {"role": "roles/storage.legacyBucketOwner", "members": owners},
+            {"role": "roles/storage.legacyBucketReader", "members": [f"projectViewer:{project.id}"]},
+        ]
+        policies.write(self.store, f"bucket/{name}", {"bindings": bindings})
+
+    async def _get(self, call: Call) -> Json:
+        return self._shown(self._find(call), call)
+
+    async def _patch(self, call: Call) -> Json:
+        document = self._find(call)
+        self._check_generation(call, document)
+        for key, value in call.body.items():
+            if key not in MUTABLE:
+                if key in document and str(value).lower() != str(document[key]).lower() and key != "etag":
+                    raise invalid(f"Bucket field {key} cannot be changed.", reason="invalid")
+                continue
+            merged = merge(document.get(key), value)
+            document.pop(key, None)
+            if merged is not None:
+                document[key] = merged
+        if call.body.get("labels") is not None and call.request.method == "PUT":
+            document["labels"] = call.body["labels"]
+        complete(document)
+        document["metageneration"] = str(int(document["metageneration"]) + 1)
+        document["updated"] = now()
+        self.store.changed()
+        return self._shown(document, call)
+
+    async def _delete(self, call: Call) -> Answer:
+        document = self._find(call)
+        self._check_generation(call, document)
+        folder = self._directory / document["name"]
+        if any(True for _ in files(folder)):
+            raise Refusal("CONFLICT", "The bucket you tried to delete is not empty.")
+        shutil.rmtree(folder, ignore_errors=True)
+        del self.store.buckets[document["name"]]
+        self.store.policies.pop(f"bucket/{document['name']}", None)
+        self.store.changed()
+        return web.Response(status=204)
+
+    def _find(self, call: Call) -> Json:
+        found = self.store.buckets.get(call.params["bucket"])
+        if found is None:
+            raise not_found("The specified bucket does not exist.")
+        return found
+
+    @staticmethod
+    def _check_generation(call: Call, document: Json) -> None:
+        if call.query.get("ifMetagenerationMatch", document["metageneration"]) != document["metageneration"]:
+            raise Refusal("CONDITION_NOT_MET", "At least one of the pre-conditions you specified did not hold.")
+
+    def _shown(self, document: Json, call: Call) -> Json:
+        """The bucket with its etag; the access control lists only when they apply and are asked for."""
+        answer = {**document, "etag": base64.b64encode(document["metageneration"].encode()).decode()}
+        uniform = document["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"]
+        if call.query.get("projection") == "full" and not uniform:
+            answer["acl"] = [self._grant(document, team, role) for team, role in TEAMS]
+        return answer
+
+    @staticmethod
+    def _grant(document: Json, team: str, role: str) -> Json:
+        name, number = document["name"], document["projectNumber"]
+        entity = f"project-{team}-{number}"
+        return {
+            "kind": "storage#bucketAccessControl",
+            "id": f"{name}/{entity}",
+            "selfLink": f"{LINK}b/{name}/acl/{entity}",
+            "bucket": name,
+            "entity": entity,
+            "role": role,
+            "etag": "CAE=",
+            "projectTeam": {"projectNumber": number, "team": team},
+        }
+
+    # IAM
+
+    async def _get_policy(self, call: Call) -> Json:
+        return self._policy(self._find(call)["name"])
+
+    async def _set_policy(self, call: Call) -> Json:
+        name = self._find(call)["name"]
+        given = call.body.get("etag")
+        if given and given != policies.read(self.store, f"bucket/{name}")["etag"]:
+            raise Refusal("CONDITION_NOT_MET", "At least one of the pre-conditions you specified did not hold.")
+        policies.write(self.store, f"bucket/{name}", call.body)
+        return self._policy(name)
+
+    def _policy(self, name: str) -> Json:
+        return {
+            "kind": "storage#policy",
+            "resourceId": f"projects/_/buckets/{name}",
+            **policies.read(self.store, f"bucket/{name}"),
+        }
+
+    async def _test_permissions(self, call: Call) -> Json:
+        self._find(call)
+        asked = call.request.query.getall("permissions", [])
+        return {"kind": "storage#testIamPermissionsResponse", "permissions": asked}
+
+    # Objects
+
+    async def _list_objects(self, call: Call) -> Json:
+        folder = self._directory / self._find(call)["name"]
+        prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
+        prefixes: set[str] = set()
+        items: list[Json] = []
+        for name in sorted(files(folder)):
+            if not name.startswith(prefix):
+                continue
+            head, cut, _rest = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
+            if cut:
+                prefixes.add(prefix + head + cut)
+            else:
+                items.append(describe(folder, name))
+        chosen, token = page(items, call.query, size="maxResults", default=1000)
+        answer: Json = {"kind": "storage#objects"}
+        answer |= {"prefixes": sorted(prefixes)} if prefixes else {}
+        return answer | ({"items": chosen} if chosen else {}) | ({"nextPageToken": token} if token else {})
+
+    def _file(self, call: Call, name: str) -> tuple[Path, Path]:
+        """(bucket's directory, object's file); an object's name never leads out of its bucket."""
+        folder = self._directory / self._find(call)["name"]
+        file = folder / name
+        if not name or not file.resolve().is_relative_to(folder.resolve()) or file.resolve() == folder.resolve():
+            raise invalid(f"Disallowed object name: {name!r}", reason="invalid")
+        return folder, file
+
+    async def _get_object(self, call: Call) -> Answer:
+        folder, file = self._file(call, call.params["object"])
+        if not file.is_file():
+            raise not_found(f"No such object: {folder.name}/{call.params['object']}")
+        if call.query.get("alt") == "media" or call.request.path.startswith("/download/"):
+            return web.FileResponse(file)
+        return describe(folder, call.params["object"])
+
+    async def _delete_object(self, call: Call) -> Answer:
+        folder, file = self._file(call, call.params["object"])
+        if not file.is_file():
+            raise not_found(f"No such object: {folder.name}/{call.params['object']}")
+        file.unlink()
+        for parent in file.parents:
+            if parent == folder or any(parent.iterdir()):
+                break
+            parent.rmdir()
+        return web.Response(status=204)
+
+    async def _upload(self, call: Call) -> Json:
+        kind = call.query.get("uploadType", "media")
+        content, name = await call.request.read(), call.query.get("name", "")
+        if kind == "multipart":
+            header = f"Content-Type: {call.request.headers['Content-Type']}\r\n\r\n".encode()
+            parts = list(message_from_bytes(header + content, policy=policy.HTTP).iter_parts())
+            name = json.loads(parts[0].get_content()).get("name", name) if len(parts) == 2 else ""
+            content = bytes(parts[1].get_payload(decode=True)) if len(parts) == 2 else b""
+        elif kind != "media":
+            raise invalid(f"Upload type {kind} is not supported.", reason="invalid")
+        folder, file = self._file(call, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        self.store.changed()
+        return describe(folder, name)
+
+
+TEAMS = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))
+
+
+def complete(document: Json) -> None:
+    """Check a bucket and fill in what Google sets."""
+    stamp = now()
+    if document.setdefault("storageClass", "STANDARD") not in STORAGE_CLASSES:
+        raise invalid(f"Invalid argument: storage class {document['storageClass']}.", reason="invalid")
+    access = document.setdefault("iamConfiguration", {})
+    uniform = access.get("uniformBucketLevelAccess") or access.get("bucketPolicyOnly") or {"enabled": False}
+    uniform = {"enabled": bool(uniform.get("enabled"))} | ({"lockedTime": stamp} if uniform.get("enabled") else {})
+    access["uniformBucketLevelAccess"] = access["bucketPolicyOnly"] = uniform
+    if access.setdefault("publicAccessPrevention", "inherited") not in ("inherited", "enforced", "unspecified"):
+        raise invalid("Invalid value for publicAccessPrevention.", reason="invalid")
+    if document["locationType"] == "multi-region":
+        document.setdefault("rpo", "DEFAULT")
+    soft = document.setdefault("softDeletePolicy", {"retentionDurationSeconds": WEEK})
+    soft["retentionDurationSeconds"] = str(soft.get("retentionDurationSeconds", WEEK))
+    if soft["retentionDurationSeconds"] == "0":
+        soft.pop("effectiveTime", None)
+    else:
+        soft.setdefault("effectiveTime", stamp)
+    if document.get("autoclass", {}).get("enabled"):
+        times = {"toggleTime": stamp, "terminalStorageClassUpdateTime": stamp}
+        document["autoclass"] = {"terminalStorageClass": "NEARLINE", **times, **document["autoclass"]}
+    if not document.get("lifecycle", {}).get("rule"):
+        document.pop("lifecycle", None)
+    if not document.get("labels"):
+        document.pop("labels", None)
+
+
+def merge(old: object, new: object) -> object:
+    """JSON merge patch of one field; None removes."""
+    if not isinstance(new, dict) or not isinstance(old, dict):
+        if isinstance(new, dict):
+            return {key: value for key, value in new.items() if value is not None}
+        return new
+    merged = {key: merge(old.get(key), value) for key, value in new.items()}
+    return {key: value for key, value in {**old, **merged}.items() if value is not None}
+
+
+def files(folder: Path) -> Iterator[str]:
+    """The names of the objects: paths of the files below the bucket's directory."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path.relative_to(folder).as_posix()
+
+
+def describe(folder: Path, name: str) -> Json:
+    status = (folder / name).stat()
+    generation = str(status.st_mtime_ns // 1000)
+    stamp = now()
+    answer: Json = {
+        "kind": "storage#object",
+        "id": f"{folder.name}/{name}/{generation}",
+        "selfLink": f"{LINK}b/{folder.name}/o/{name.replace('/', '%2F')}",
+        "mediaLink": f"https://storage.googleapis.com/download/storage/v1/b/{folder.name}/o/"
+        f"{name.replace('/', '%2F')}?generation={generation}&alt=media",
+        "name": name,
+        "bucket": folder.name,
+        "generation": generation,
+        "metageneration": "1",
+        "contentType": mimetypes.guess_type(name)[0] or "application/octet-stream",
+        "storageClass": "STANDARD",
+        "size": str(status.st_size),
+        "timeCreated": stamp,
+        "updated": stamp,
+    }
+    answer["etag"] = fingerprint([name, generation])
+    return answer

@@ -1,0 +1,168 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every service of the cloud shares: a call, a service with its routes, and the way an answer is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import hmac
+import json
+import typing as t
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from ..interfaces import Json
+from ..latency import Latency
+from .catalogue import TITLES
+from .errors import Refusal, Style, bad_payload, service_disabled, unauthenticated
+from .operations import Engine
+from .store import Project, Store
+
+Answer = Json | web.StreamResponse
+Handler = Callable[["Call"], Awaitable[Answer]]
+Route = tuple[str, str, Handler]
+
+
+@dataclasses.dataclass
+class Call:
+    """One authenticated request: path parameters, query, JSON body and, where the path names one, the project."""
+
+    request: web.Request
+    params: dict[str, str]
+    query: dict[str, str]
+    body: Json
+    project: Project
+
+    @property
+    def version(self) -> str:
+        return self.params.get("version", "v1")
+
+
+class Service:
+    """A Google API: its name, its error style and its routes below ``base``."""
+
+    name = ""
+    base = ""
+    style: Style = "plain"
+
+    def __init__(self, store: Store, engine: Engine, latency: Latency) -> None:
+        self.store = store
+        self.engine = engine
+        self.latency = latency
+
+    def routes(self) -> Sequence[Route]:
+        """(method, path below the base, handler); the first match wins."""
+        raise NotImplementedError
+
+    def install(self, app: web.Application, token: str) -> None:
+        for method, path, handler in self.routes():
+            app.router.add_route(method, f"/{self.base}{path}", self._answer(handler, token))
+
+    def _answer(self, handler: Handler, token: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                authenticate(request, token)
+                result = await handler(await self._call(request))
+            except Refusal as error:
+                return respond(error.body(self.style), error.code)
+            if isinstance(result, web.StreamResponse):
+                return result
+            return respond(select(result, request.query.get("fields", "")))
+
+        return answer
+
+    async def _call(self, request: web.Request) -> Call:
+        name = request.match_info.get("project") or request.query.get("project") or self.store.main.id
+        project = self.project(name)
+        self.check_enabled(project)
+        return Call(request, dict(request.match_info), dict(request.query), await read_body(request), project)
+
+    def project(self, name: str) -> Project:
+        return self.store.project(name)
+
+    def check_enabled(self, project: Project) -> None:
+        """Raises Refusal 403 SERVICE_DISABLED."""
+        if self.name not in project.services:
+            raise service_disabled(self.name, TITLES.get(self.name, self.name), project.number)
+
+
+def authenticate(request: web.Request, token: str) -> None:
+    """Raises Refusal 401."""
+    given = request.headers.get("Authorization", "").encode()
+    if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+        raise unauthenticated()
+
+
+async def read_body(request: web.Request) -> Json:
+    """The JSON object in the body, {} when there is none; other media are left for the handler to read."""
+    if not request.can_read_body or request.path.startswith("/upload/"):
+        return {}
+    text = await request.text()
+    if not text.strip():
+        return {}
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        description = f"Invalid JSON payload received. {error}"
+        raise bad_payload([("", description)]) from error
+    if body is None:
+        return {}
+    if not isinstance(body, dict):
+        raise bad_payload([("", 'Invalid JSON payload received. Unknown name "": Root element must be a message.')])
+    return t.cast(Json, body)
+
+
+def respond(body: Json, code: int = 200) -> web.Response:
+    text = json.dumps(body, indent=2) + "\n"
+    return web.Response(text=text, status=code, content_type="application/json", charset="UTF-8")
+
+
+def unknown_path(request: web.Request) -> web.Response:
+    message = f"The requested URL {request.path} was not found on this server."
+    return respond(Refusal("NOT_FOUND", message).body("both"), 404)
+
+
+def select(document: Json, fields: str) -> Json:
+    """The partial response that the query parameter ``fields`` asks for: "a,b/c,d(e,f)"; "" or "*" is all."""
+    if not fields or fields == "*":
+        return document
+    chosen: Json = {}
+    for item in split_fields(fields):
+        head, rest = split_field(item)
+        if head not in document:
+            continue
+        value = document[head]
+        if rest and isinstance(value, list):
+            parts = [select(entry, rest) for entry in value]
+            old = chosen.get(head)
+            chosen[head] = [{**a, **b} for a, b in zip(old, parts, strict=True)] if old else parts
+        elif rest and isinstance(value, dict):
+            chosen[head] = {**chosen.get(head, {}), **select(value, rest)}
+        else:
+            chosen[head] = value
+    return chosen
+
+
+def split_fields(fields: str) -> list[str]:
+    """Split at the commas outside parentheses."""
+    items, depth, current = [], 0, ""
+    for char in fields:
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        if char == "," and depth == 0:
+            items.append(current)
+            current = ""
+        else:
+            current += char
+    return [*items, current]
+
+
+def split_field(item: str) -> tuple[str, str]:
+    for index, char in enumerate(item):
+        if char == "/":
+            return item[:index], item[index + 1 :]
+        if char == "(":
+            return item[:index], item[index + 1 : -1]
+    return item, ""
