@@ -1,0 +1,73 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The waiter, with a clock of its own."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.aiserving.gke.plugins.module_utils._errors import WaitTimeout
+from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff, Clock, wait_for
+
+STEADY = Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)
+
+
+class FakeTime:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.now, sleep=self.sleep)
+
+
+def test_looks_before_it_sleeps() -> None:
+    time = FakeTime()
+    assert wait_for(lambda: "ready", lambda seen: seen == "ready", timeout=10, what="x", clock=time.clock()) == "ready"
+    assert time.pauses == []
+
+
+def test_pauses_grow_to_the_cap_and_the_last_ends_at_the_deadline() -> None:
+    time = FakeTime()
+    looks = []
+    with pytest.raises(WaitTimeout):
+        wait_for(lambda: looks.append(1), lambda _: False, timeout=12, what="x", backoff=STEADY, clock=time.clock())
+    assert time.pauses == [1.0, 2.0, 4.0, 4.0, 1.0]
+    assert len(looks) == 6  # one more look at the deadline itself
+
+
+def test_timeout_says_what_is_missing() -> None:
+    time = FakeTime()
+    with pytest.raises(WaitTimeout) as failure:
+        wait_for(
+            lambda: {"state": "CREATING"},
+            lambda _: False,
+            timeout=5,
+            what="network vpc",
+            why=lambda seen: f"it is {seen['state']}",
+            clock=time.clock(),
+        )
+    assert failure.value.message == "waited 5 s for network vpc: it is CREATING"
+    assert failure.value.details == {"last": {"state": "CREATING"}, "waited": 5}
+
+
+def test_an_error_of_done_ends_the_wait() -> None:
+    def done(seen: str) -> bool:
+        raise ValueError(seen)
+
+    time = FakeTime()
+    with pytest.raises(ValueError, match="hopeless"):
+        wait_for(lambda: "hopeless", done, timeout=5, what="x", clock=time.clock())
+    assert time.pauses == []
+
+
+def test_jitter_stays_in_its_bounds() -> None:
+    pauses = Backoff(first=10.0, factor=1.0, cap=10.0, jitter=0.2).pauses()
+    seen = [next(pauses) for _ in range(200)]
+    assert all(8.0 <= pause <= 12.0 for pause in seen)
+    assert len(set(seen)) > 100
