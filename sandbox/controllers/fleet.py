@@ -209,9 +209,9 @@ class FleetControllers:
         cache = self._members.cache(config) if agent_permitted(self._cloud) else None
         if not feature_active(self._cloud):
             self._intent, self._config = routing.Intent(), None
-        elif cache is not None:
+        elif config is not None and cache is not None:
             self._config = config
-            self._network = short_name((self._cloud.cluster(self._config) or {}).get("network") or self._network)
+            self._network = short_name((self._cloud.cluster(config) or {}).get("network") or self._network)
             self._intent = _read(cache)
         surroundings = self._surroundings(cache)
         planned = routing.plan(self._intent, surroundings)
