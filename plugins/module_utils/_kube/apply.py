@@ -134,7 +134,7 @@ def _judge(connection: Connection, step: Step) -> tuple[bool, str]:
     try:
         return step.rule(live)
     except NeverReady as error:
-        raise NeverReady(_told(connection, step, error.message)) from error
+        raise NeverReady(_told(connection, step, error.message)) from None
 
 
 def _told(connection: Connection, step: Step, reason: str) -> str:
