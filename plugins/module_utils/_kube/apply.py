@@ -50,8 +50,6 @@ def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> No
             step.resource, step.after = resource, planner.apply(resource, step.definition)
         if step.definition["kind"] == "CustomResourceDefinition":
             wait_ready(connection, [step], deadline)
-            if step.changed:
-                connection.forget(step.definition["spec"]["group"])
 
 
 def delete(connection: Connection, steps: t.Sequence[Step], deadline: Deadline, *, wait: bool) -> None:

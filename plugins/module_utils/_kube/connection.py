@@ -113,17 +113,12 @@ class Connection:
             }
         found = self._kinds[api_version].get(kind)
         if found is None:
-            del self._kinds[api_version]  # it may be installed by the time of the next question
+            del self._kinds[api_version]  # its CRD may be there by the time of the next question
             raise UnknownKind(
                 f"the cluster at {self._url} does not know {kind} of {api_version}; "
                 "install its CustomResourceDefinition, or turn on the feature of GKE that brings it"
             )
         return found
-
-    def forget(self, group: str) -> None:
-        """Drop what is known of an API group's kinds: a CRD of it was applied."""
-        for api_version in [known for known in self._kinds if known.startswith(group + "/")]:
-            del self._kinds[api_version]
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Json | None:
         try:
