@@ -35,8 +35,10 @@ options:
   state:
     description:
       - V(present) applies the objects, V(absent) deletes them.
+      - V(ready) writes nothing and waits until the objects, which somebody else makes, are there and ready.
+        Of O(definitions) only C(apiVersion), C(kind) and the metadata's name and namespace count then.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, ready]
     default: present
   namespace:
     description:
@@ -120,6 +122,18 @@ EXAMPLES = r"""
     recreate: true
     wait_timeout: 3600
 
+- name: Wait for the GatewayClass that the fleet's ingress feature brings
+  aiserving.gke.manifests:
+    cluster: serving-us-east5
+    location: us-east5-a
+    definitions:
+      - apiVersion: gateway.networking.k8s.io/v1
+        kind: GatewayClass
+        metadata:
+          name: gke-l7-cross-regional-internal-managed-mc
+    state: ready
+    wait_timeout: 1200
+
 - name: Take the objects away, in reverse order, and wait until they are gone
   aiserving.gke.manifests:
     cluster: serving-us-east5
@@ -189,7 +203,7 @@ plan:
           sample: [.spec.replicas]
 """
 
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
+from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, wait_spec
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.manage import manage
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.spec import KUBE_RULES, KUBE_SPEC
 from ansible_collections.aiserving.gke.plugins.module_utils._module import run
@@ -199,8 +213,8 @@ def main() -> None:
     spec = {
         **GCP_SPEC,
         **KUBE_SPEC,
-        **STATE_SPEC,
         **wait_spec(600),
+        "state": {"type": "str", "choices": ["present", "absent", "ready"], "default": "present"},
         "definitions": {"type": "list", "elements": "dict", "required": True},
         "namespace": {"type": "str", "default": "default"},
         "field_manager": {"type": "str", "default": "aiserving.gke"},

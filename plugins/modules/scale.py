@@ -101,6 +101,11 @@ previous_replicas:
   returned: when the workload exists; in check mode it may not
   type: int
   sample: 2
+applied_at:
+  description: When the API server had taken the new number, before any waiting, in seconds since the epoch.
+  returned: success, but not in check mode
+  type: float
+  sample: 1790000000.25
 plan:
   description: What changes.
   returned: success

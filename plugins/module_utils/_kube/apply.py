@@ -125,9 +125,13 @@ def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadli
 
 def _judge(connection: Connection, step: Step) -> tuple[bool, str]:
     obj = step.definition
-    live = connection.get(t.cast(Resource, step.resource), namespace_of(obj), name_of(obj))
+    try:
+        step.resource = step.resource or connection.resource(obj["apiVersion"], obj["kind"])
+    except UnknownKind as error:
+        return False, error.message
+    live = connection.get(step.resource, namespace_of(obj), name_of(obj))
     if live is None:
-        return False, "it has disappeared"
+        return False, "it is not there"
     step.after = live
     try:
         return step.rule(live)

@@ -50,6 +50,11 @@ def converge(
             module.warn(f"{error.message}; so every object is reported as to be created")
             return planned_blind(definitions, namespace), None
         raise
+    if params["state"] == "ready":
+        steps = [Step(obj, "none") for obj in planned_definitions(definitions, namespace)]
+        if not module.check_mode:
+            wait_ready(connection, steps, deadline)
+        return steps, connection
     planner = Planner(
         connection,
         manager=params.get("field_manager") or MANAGER,

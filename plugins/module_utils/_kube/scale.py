@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -39,12 +40,14 @@ def scale(module: AnsibleModule) -> Json:
             raise
         module.warn(f"{error.message}; planned as if an earlier task made it")
         return _result(module, None, wanted)
+    answer = _result(module, previous, wanted)
     if not module.check_mode:
         if previous != wanted:
             workload.set(wanted)
+        answer["applied_at"] = time.time()
         if params["wait"]:
             workload.wait(wanted, deadline)
-    return _result(module, previous, wanted)
+    return answer
 
 
 def _result(module: AnsibleModule, previous: int | None, wanted: int) -> Json:
