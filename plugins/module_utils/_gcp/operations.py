@@ -103,17 +103,17 @@ def retry_while(
     """
     answers: list[T] = []
 
-    def look() -> CollectionError | None:
+    def look() -> str:
         try:
             answers.append(call())
         except CollectionError as error:
             if not passing(error):
                 raise
-            return error
-        return None
+            return error.message
+        return ""
 
     backoff = backoff or Backoff(first=0.5, cap=20.0, jitter=0.3)
-    wait_for(look, lambda error: error is None, timeout=timeout, what=what, why=str, backoff=backoff, clock=clock)
+    wait_for(look, lambda error: not error, timeout=timeout, what=what, why=str, backoff=backoff, clock=clock)
     return answers[-1]
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -131,8 +132,9 @@ def test_busy_for_too_long_says_with_what() -> None:
     def call() -> str:
         raise busy()
 
-    with pytest.raises(WaitTimeout, match="operation-9"):
+    with pytest.raises(WaitTimeout, match="operation-9") as failure:
         retry_while(lambda _: True, call, timeout=3, what="update c", clock=FakeTime().clock())
+    json.dumps(failure.value.details)  # they become a module's result
 
 
 def test_other_errors_are_raised_at_once() -> None:
