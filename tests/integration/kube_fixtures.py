@@ -34,10 +34,12 @@ class Cluster:
 
     def __init__(self, server: ApiServer) -> None:
         self.kubeconfig = str(server.kubeconfig)
-        self._url = f"https://{server.access.endpoint}"
-        self._tls = ssl.create_default_context(cadata=server.access.ca_pem)
+        self.endpoint = server.access.endpoint
+        self.ca_pem = server.access.ca_pem
+        self._url = f"https://{self.endpoint}"
+        tls = ssl.create_default_context(cadata=self.ca_pem)
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls)
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
         )
 
     def request(self, method: str, path: str, body: t.Any = None, content_type: str = "application/json") -> Json:

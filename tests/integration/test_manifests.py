@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
 import json
+import threading
 import typing as t
+from collections.abc import Iterator
 
 import pytest
-from integration.kube_fixtures import Cluster, cluster, controller, namespace
+from integration.kube_fixtures import TOKEN, Cluster, cluster, config, controller, namespace
 from module_runner import ModuleFailed, run_module
 
-__all__ = ["cluster", "namespace"]
+__all__ = ["cluster", "config", "namespace"]
 
 Json = dict[str, t.Any]
 
@@ -276,3 +280,58 @@ def test_bad_input_is_named(cluster: Cluster, options: Json, message: str) -> No
     with pytest.raises(ModuleFailed, match=message):
         run_module("manifests", given)
     assert cluster.get("/api/v1/namespaces/default/configmaps/unmade") is None
+
+
+GOOGLE: Json = {"project": "p", "auth_kind": "accesstoken", "access_token": TOKEN}
+
+
+@pytest.fixture
+def container_api(cluster: Cluster) -> Iterator[str]:
+    """Base URL of a container API that knows one cluster, us-east5-a/serving."""
+    path = "/container/v1/projects/p/locations/us-east5-a/clusters/serving"
+    encoded = base64.b64encode(cluster.ca_pem.encode()).decode()
+    known = {"endpoint": cluster.endpoint, "masterAuth": {"clusterCaCertificate": encoded}, "status": "RUNNING"}
+    missing = {"error": {"code": 404, "status": "NOT_FOUND", "message": "Not found: the cluster"}}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path == path
+            body = json.dumps(known if found else missing).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: t.Any) -> None:
+            """Nothing to the terminal."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/container/"
+    server.shutdown()
+    server.server_close()
+    thread.join(30)
+
+
+def test_the_cluster_is_looked_up_by_name(cluster: Cluster, namespace: str, container_api: str) -> None:
+    args = {**GOOGLE, "api_endpoints": {"container": container_api}, "location": "us-east5-a"}
+    wanted = {"definitions": [config_map(namespace, a="1")]}
+    assert run_module("manifests", {**args, **wanted, "cluster": "serving"})["changed"]
+    assert cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/settings")
+
+    missing = {**args, **wanted, "cluster": "missing"}
+    with pytest.raises(ModuleFailed, match="there is no cluster projects/p/locations/us-east5-a/clusters/missing"):
+        run_module("manifests", missing)
+    assert actions(run_module("manifests", missing, check=True)) == [("ConfigMap", "create")]
+
+
+def test_only_the_clusters_own_authority_is_trusted(cluster: Cluster, config: Cluster, namespace: str) -> None:
+    def args(endpoint: str, authority: str) -> Json:
+        access = {"endpoint": endpoint, "ca_certificate": authority}
+        return {**GOOGLE, "connection": access, "definitions": [config_map(namespace, a="1")]}
+
+    assert run_module("manifests", args(cluster.endpoint, cluster.ca_pem))["changed"]
+    with pytest.raises(ModuleFailed, match=r"no answer from the Kubernetes API .*certificate verify failed"):
+        run_module("manifests", args(cluster.endpoint, config.ca_pem))

@@ -154,6 +154,7 @@ class Connection:
                 headers=headers,
                 retries=urllib3.Retry(
                     total=6,
+                    other=0,  # a certificate that is not trusted does not become so
                     backoff_factor=0.2,
                     status_forcelist=(429, 502, 503, 504),
                     allowed_methods=None,
