@@ -5,5 +5,6 @@
 """Real traffic and real processes: an Envoy per region, a kubelet per cluster."""
 
 from .envoy import EnvoyFleet
+from .kubelet import Kubelet
 
-__all__ = ["EnvoyFleet"]
+__all__ = ["EnvoyFleet", "Kubelet"]

@@ -22,9 +22,9 @@ def wrap(app: AsgiApp, names: list[str]) -> AsgiApp:
     """
     for name in names:
         module, _, attribute = name.rpartition(".")
-        imported: t.Any = getattr(importlib.import_module(module), attribute)
+        imported = getattr(importlib.import_module(module), attribute)
         if inspect.isclass(imported):
-            app = imported(app)
+            app = t.cast(t.Any, imported)(app)
         elif inspect.iscoroutinefunction(imported):
             app = _FunctionMiddleware(app, imported)
         else:
