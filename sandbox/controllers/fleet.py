@@ -10,8 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-import aiohttp
-
 from sandbox.client import (
     BACKEND_POLICIES,
     CRDS,
@@ -24,7 +22,6 @@ from sandbox.client import (
     PODS,
     POOL_IMPORTS,
     SERVICES,
-    KubeError,
     Resource,
     key_of,
 )
@@ -350,7 +347,7 @@ async def attempt(*steps: Callable[[], Awaitable[None]]) -> None:
     for step in steps:
         try:
             await step()
-        except (KubeError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except Exception as error:
             failure = failure or error
     if failure is not None:
         raise failure

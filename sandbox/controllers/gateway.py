@@ -92,7 +92,7 @@ def _vip(gateway: Json, item: Json, around: Surroundings) -> tuple[str, str] | F
             text = f'address "{value}" is not of the form regions/REGION/addresses/NAME'
             return Fault("Accepted", "UnsupportedAddress", text)
         found = around.address(parts[1], parts[3])
-        if found is None:
+        if found is None or not found.get("address"):
             text = f'error cause: address-not-found: address "{value}" does not exist'
             return Fault("Programmed", "AddressNotAssigned", text)
         return parts[1], found["address"]
