@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import ipaddress
 import re
@@ -22,11 +23,6 @@ HOST = "https://container.googleapis.com/v1/"
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 SERVICES_RANGE = "34.118.224.0/20"
 POD_BLOCKS = range(128, 256, 16)  # third octets of the /20s that clusters get within the sandbox's block
-DEFAULT_ADDONS: Json = {
-    "gcePersistentDiskCsiDriverConfig": {"enabled": True},
-    "kubernetesDashboard": {"disabled": True},
-    "networkPolicyConfig": {"disabled": True},
-}
 # Fields that a cluster has only when the request states them.
 TAKEN_OVER = (
     "authenticatorGroupsConfig",
@@ -46,9 +42,59 @@ TAKEN_OVER = (
     "verticalPodAutoscaling",
     "workloadIdentityConfig",
 )
-MONITORED = ["SYSTEM_COMPONENTS", "DAEMONSET", "DEPLOYMENT", "STATEFULSET", "JOBSET", "STORAGE", "HPA", "POD"]
-MONITORED += ["CADVISOR", "KUBELET", "DCGM"]
-LOGGED = ["SYSTEM_COMPONENTS", "WORKLOADS"]
+# What a cluster gets where the request says nothing.
+DEFAULTS: Json = {
+    "addonsConfig": {
+        "gcePersistentDiskCsiDriverConfig": {"enabled": True},
+        "kubernetesDashboard": {"disabled": True},
+        "networkPolicyConfig": {"disabled": True},
+    },
+    "anonymousAuthenticationConfig": {"mode": "ENABLED"},
+    "autopilot": {},
+    "autoscaling": {
+        "autoscalingProfile": "BALANCED",
+        "autoprovisioningNodePoolDefaults": {
+            "imageType": "COS_CONTAINERD",
+            "management": {"autoRepair": True, "autoUpgrade": True},
+            "oauthScopes": list(container_pools.DEFAULT_SCOPES),
+            "serviceAccount": "default",
+        },
+    },
+    "binaryAuthorization": {},
+    "databaseEncryption": {"state": "DECRYPTED", "currentState": "CURRENT_STATE_DECRYPTED"},
+    "defaultMaxPodsConstraint": {"maxPodsPerNode": "110"},
+    "enterpriseConfig": {"clusterTier": "STANDARD"},
+    "legacyAbac": {},
+    "loggingConfig": {"componentConfig": {"enableComponents": ["SYSTEM_COMPONENTS", "WORKLOADS"]}},
+    "loggingService": "logging.googleapis.com/kubernetes",
+    "masterAuth": {"clientCertificateConfig": {}},
+    "monitoringConfig": {
+        "advancedDatapathObservabilityConfig": {},
+        "componentConfig": {
+            "enableComponents": (
+                "SYSTEM_COMPONENTS DAEMONSET DEPLOYMENT STATEFULSET JOBSET STORAGE HPA POD CADVISOR KUBELET DCGM"
+            ).split()
+        },
+        "managedPrometheusConfig": {"enabled": True},
+    },
+    "monitoringService": "monitoring.googleapis.com/kubernetes",
+    "nodePoolAutoConfig": {"nodeKubeletConfig": {"insecureKubeletReadonlyPortEnabled": False}},
+    "nodePoolDefaults": {
+        "nodeConfigDefaults": {
+            "loggingConfig": {"variantConfig": {"variant": "DEFAULT"}},
+            "nodeKubeletConfig": {"insecureKubeletReadonlyPortEnabled": False},
+        }
+    },
+    "notificationConfig": {"pubsub": {}},
+    "podAutoscaling": {"hpaProfile": "PERFORMANCE"},
+    "rbacBindingConfig": {
+        "enableInsecureBindingSystemAuthenticated": True,
+        "enableInsecureBindingSystemUnauthenticated": True,
+    },
+    "securityPostureConfig": {"mode": "BASIC", "vulnerabilityMode": "VULNERABILITY_MODE_UNSPECIFIED"},
+    "shieldedNodes": {"enabled": True},
+    "userManagedKeysConfig": {},
+}
 
 
 def build(project: Project, key: ClusterKey, body: Json, pod_cidr: str) -> Json:
@@ -66,9 +112,8 @@ def build(project: Project, key: ClusterKey, body: Json, pod_cidr: str) -> Json:
     channel = body.get("releaseChannel", {}).get("channel", "REGULAR")
     version = resolve_version(channel, body.get("initialClusterVersion", ""), "Master")
     _check_identity(project, body)
-    network, subnetwork = _networks(project, key, body)
     document = {
-        **_settings(body, channel, key),
+        **_settings(body, channel),
         "name": key.name,
         "id": hashlib.sha256(secrets.token_bytes(16)).hexdigest(),
         "location": key.location,
@@ -80,13 +125,21 @@ def build(project: Project, key: ClusterKey, body: Json, pod_cidr: str) -> Json:
         "initialClusterVersion": version,
         "currentMasterVersion": version,
         "currentNodeVersion": version,
-        "network": network["name"],
-        "subnetwork": subnetwork["name"],
         "nodePools": [],
     }
     if not is_region(key.location):
         document["zone"] = key.location
     _check_locations(key, document["locations"])
+    _connect(project, key, document, body, pod_cidr)
+    _add_pools(project, document, body)
+    return document
+
+
+def _connect(project: Project, key: ClusterKey, document: Json, body: Json, pod_cidr: str) -> None:
+    """The networks, ranges and endpoints of a cluster."""
+    network, subnetwork = _networks(project, key, body)
+    document["network"] = network["name"]
+    document["subnetwork"] = subnetwork["name"]
     document["networkConfig"] = {
         "serviceExternalIpsConfig": {},
         **body.get("networkConfig", {}),
@@ -99,70 +152,24 @@ def build(project: Project, key: ClusterKey, body: Json, pod_cidr: str) -> Json:
     document["controlPlaneEndpointsConfig"] = _endpoints(body, project, key)
     authorized = document["controlPlaneEndpointsConfig"]["ipEndpointsConfig"].get("authorizedNetworksConfig", {})
     document["masterAuthorizedNetworksConfig"] = dict(authorized)
-    _add_pools(project, document, body)
-    return document
 
 
-def _settings(body: Json, channel: str, key: ClusterKey) -> Json:
+def _settings(body: Json, channel: str) -> Json:
     """The parts of a cluster that depend on nothing else."""
-    logging = body.get("loggingConfig") or {"componentConfig": {"enableComponents": LOGGED}}
-    monitoring = merged(
-        {"advancedDatapathObservabilityConfig": {}, "managedPrometheusConfig": {"enabled": True}},
-        body.get("monitoringConfig", {}),
-    )
-    monitoring.setdefault("componentConfig", {"enableComponents": MONITORED})
-    settings: Json = {name: body[name] for name in TAKEN_OVER if body.get(name)}
+    given: Json = {name: body[name] for name in (*TAKEN_OVER, *DEFAULTS) if name in body}
+    settings = {**copy.deepcopy(DEFAULTS), **given}
+    for name in ("addonsConfig", "monitoringConfig"):
+        settings[name] = {**DEFAULTS[name], **given.get(name, {})}
+    for name in ("autoscaling", "notificationConfig"):
+        settings[name] = merged(DEFAULTS[name], given.get(name, {}))
     settings |= {
-        "addonsConfig": merged(DEFAULT_ADDONS, body.get("addonsConfig", {})),
-        "anonymousAuthenticationConfig": {"mode": "ENABLED"},
-        "autopilot": {},
-        "autoscaling": _autoscaling(body.get("autoscaling", {})),
-        "binaryAuthorization": body.get("binaryAuthorization", {}),
-        "databaseEncryption": body.get("databaseEncryption")
-        or {"state": "DECRYPTED", "currentState": "CURRENT_STATE_DECRYPTED"},
-        "defaultMaxPodsConstraint": body.get("defaultMaxPodsConstraint") or {"maxPodsPerNode": "110"},
-        "enterpriseConfig": {"clusterTier": "STANDARD"},
         "labelFingerprint": fingerprint(body.get("resourceLabels", {})),
-        "legacyAbac": body.get("legacyAbac", {}),
-        "loggingConfig": logging,
-        "loggingService": body.get("loggingService") or "logging.googleapis.com/kubernetes",
         "maintenancePolicy": maintenance(body.get("maintenancePolicy", {})),
-        "masterAuth": {"clientCertificateConfig": {}},
-        "monitoringConfig": monitoring,
-        "monitoringService": body.get("monitoringService") or "monitoring.googleapis.com/kubernetes",
-        "nodePoolAutoConfig": {"nodeKubeletConfig": {"insecureKubeletReadonlyPortEnabled": False}},
-        "nodePoolDefaults": {
-            "nodeConfigDefaults": {
-                "loggingConfig": {"variantConfig": {"variant": "DEFAULT"}},
-                "nodeKubeletConfig": {"insecureKubeletReadonlyPortEnabled": False},
-            }
-        },
-        "notificationConfig": body.get("notificationConfig") or {"pubsub": {}},
-        "podAutoscaling": body.get("podAutoscaling") or {"hpaProfile": "PERFORMANCE"},
-        "rbacBindingConfig": {
-            "enableInsecureBindingSystemAuthenticated": True,
-            "enableInsecureBindingSystemUnauthenticated": True,
-        },
         "releaseChannel": {"channel": channel},
-        "securityPostureConfig": body.get("securityPostureConfig")
-        or {"mode": "BASIC", "vulnerabilityMode": "VULNERABILITY_MODE_UNSPECIFIED"},
-        "shieldedNodes": body.get("shieldedNodes") or {"enabled": True},
-        "userManagedKeysConfig": {},
     }
+    if not settings.get("fleet", {}).get("project"):
+        settings.pop("fleet", None)
     return settings
-
-
-def _autoscaling(given: Json) -> Json:
-    defaults = {
-        "autoscalingProfile": "BALANCED",
-        "autoprovisioningNodePoolDefaults": {
-            "imageType": "COS_CONTAINERD",
-            "management": {"autoRepair": True, "autoUpgrade": True},
-            "oauthScopes": list(container_pools.DEFAULT_SCOPES),
-            "serviceAccount": "default",
-        },
-    }
-    return merged(defaults, given)
 
 
 def maintenance(given: Json) -> Json:

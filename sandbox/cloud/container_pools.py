@@ -58,10 +58,10 @@ def build(project: Project, cluster: Json, body: Json) -> Json:
         "config": config,
         "initialNodeCount": _count(body),
         "locations": locations,
-        "management": body.get("management") or {"autoRepair": True, "autoUpgrade": True},
+        "management": body.get("management", {"autoRepair": True, "autoUpgrade": True}),
         "maxPodsConstraint": body.get("maxPodsConstraint") or {"maxPodsPerNode": "110"},
         "podIpv4CidrSize": 24,
-        "upgradeSettings": body.get("upgradeSettings") or {"maxSurge": 1, "strategy": "SURGE"},
+        "upgradeSettings": body.get("upgradeSettings", {"maxSurge": 1, "strategy": "SURGE"}),
         "version": body.get("version") or cluster["currentNodeVersion"],
         "selfLink": f"{HOST}projects/{project.id}/locations/{cluster['location']}/clusters/{cluster['name']}"
         f"/nodePools/{name}",

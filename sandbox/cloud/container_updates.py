@@ -49,11 +49,10 @@ PLACES = {
     "desiredVerticalPodAutoscaling": "verticalPodAutoscaling",
     "desiredWorkloadIdentityConfig": "workloadIdentityConfig",
 }
-# Here what the request states is merged into what is there.
+# Of these objects the request replaces only the parts that it states.
 MERGED = {
     "desiredAddonsConfig": "addonsConfig",
     "desiredClusterAutoscaling": "autoscaling",
-    "desiredControlPlaneEndpointsConfig": "controlPlaneEndpointsConfig",
     "desiredMonitoringConfig": "monitoringConfig",
 }
 # These say to which pool or how, not what.
@@ -113,7 +112,7 @@ def _apply(project: Project, wanted: Json, field: str, update: Json) -> None:
     if field in SPECIAL:
         SPECIAL[field](project, wanted, update)
     elif field in MERGED:
-        put(wanted, MERGED[field], merged(wanted.get(MERGED[field], {}), value))
+        put(wanted, MERGED[field], {**wanted.get(MERGED[field], {}), **value})
     elif field in PLACES:
         # Two of them are objects in the request and flags in the cluster.
         if field in ("desiredIntraNodeVisibilityConfig", "desiredL4ilbSubsettingConfig"):
