@@ -28,7 +28,6 @@ def _unique(items: Iterable[Hashable]) -> bool:
 def _gateway_listeners(obj: Json) -> Iterator[str]:
     listeners = obj["spec"]["listeners"]
     checks = (
-        (_unique(one["name"] for one in listeners), "two listeners have the same name"),
         (
             _unique((one["port"], one["protocol"], one.get("hostname")) for one in listeners),
             "two listeners have the same port, protocol and hostname",
