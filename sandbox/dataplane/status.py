@@ -59,7 +59,7 @@ def conditions(
         if kind == "PodScheduled" and same:
             result.append(old)
         else:
-            result.append({"type": kind, **condition, "lastTransitionTime": time or now(), "lastProbeTime": None})
+            result.append({"type": kind, **condition, "lastTransitionTime": time or now()})
     return result
 
 
