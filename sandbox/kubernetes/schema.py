@@ -10,7 +10,6 @@ as their authors wrote them, those of Kubernetes' own kinds derived by ``builtin
 
 from __future__ import annotations
 
-import copy
 import functools
 import typing as t
 from collections.abc import Iterator
@@ -96,7 +95,7 @@ def _default(value: t.Any, schema: Json) -> t.Any:
     for name, child in schema.get("properties", {}).items():
         absent = name not in full or (full[name] is None and not child.get("nullable"))
         if absent and "default" in child:
-            full[name] = copy.deepcopy(child["default"])
+            full[name] = child["default"]
     return {key: _default(item, child_schema(schema, key) or {}) for key, item in full.items()}
 
 

@@ -315,6 +315,33 @@ def test_what_an_update_removes_nobody_owns() -> None:
     assert [row["manager"] for row in left["metadata"]["managedFields"]] == ["one"]
 
 
+def test_what_an_update_removes_of_its_own_is_gone_too() -> None:
+    created = update(None, deployment(CONTAINER, replicas=3, minReadySeconds=5))
+    new = copy.deepcopy(created)
+    del new["spec"]["minReadySeconds"]
+    row = entry(update(created, new, now="T3"), "kubectl", "Update")
+    assert "f:minReadySeconds" not in row["fieldsV1"]["f:spec"]
+    assert row["time"] == "T2"
+
+
+def test_empty_values_are_owned() -> None:
+    config = deployment(CONTAINER, replicas=0)
+    config["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}]
+    owned = entry(apply(None, config), "one")["fieldsV1"]["f:spec"]
+    volumes = owned["f:template"]["f:spec"]["f:volumes"]
+    assert volumes == {'k:{"name":"v"}': {".": {}, "f:emptyDir": {}, "f:name": {}}}
+    assert owned["f:replicas"] == {}
+
+
+def test_an_applier_keeps_its_entry_across_versions_and_an_updater_does_not() -> None:
+    older = {"apiVersion": "apps/v1beta1"}
+    applied = apply(apply(None, deployment(CONTAINER, replicas=3) | older), deployment(CONTAINER, replicas=3))
+    assert [row["apiVersion"] for row in applied["metadata"]["managedFields"]] == ["apps/v1"]
+    created = update(None, deployment(CONTAINER, replicas=3) | older)
+    new = update(created, changed(created, replicas=4) | {"apiVersion": "apps/v1"})
+    assert [row["apiVersion"] for row in new["metadata"]["managedFields"]] == ["apps/v1", "apps/v1beta1"]
+
+
 def test_a_status_written_by_a_controller_is_its_own_entry() -> None:
     created = apply(None, deployment(CONTAINER))
     status = {"conditions": [{"type": "Available", "status": "True"}], "replicas": 1}

@@ -107,6 +107,11 @@ VALUES: list[tuple[Json, t.Any, list[str]]] = [
     (ADDRESS, {"type": "IP", "value": "10.0.0.1"}, []),
     (ADDRESS, {"type": "Name", "value": "anything"}, []),
     (
+        {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+        {"a": 1, "b": 2},
+        ['spec.x: Invalid value: "object": "spec.x" must validate one and only one schema (oneOf). Found 2 valid'],
+    ),
+    (
         ADDRESS,
         {"type": "IP", "value": "anything"},
         ['spec.x: Invalid value: "object": "spec.x" must validate one and only one schema (oneOf). Found none valid'],
