@@ -61,17 +61,11 @@ LISTS: Mapping[str, ListRule] = {
     "NodeSpec.podCIDRs": _SET,
     "NodeStatus.addresses": _by("type"),
     "JobStatus.conditions": ListRule("atomic", patch_key="type", patch="merge"),
-    "LoadBalancerIngress.ports": ListRule("atomic"),
     "ResourceClaimStatus.reservedFor": _by("uid"),
     "ResourceClaimStatus.devices": _by("driver", "device", "pool", patch=""),
-    "DeviceRequestAllocationResult.bindingConditions": ListRule("atomic"),
-    "EndpointSlice.endpoints": ListRule("atomic"),
     "CSINodeSpec.drivers": _by("name"),
     "ValidatingWebhookConfiguration.webhooks": _by("name"),
     "MutatingWebhookConfiguration.webhooks": _by("name"),
-    "CustomResourceDefinitionStatus.storedVersions": ListRule("atomic"),
-    "CustomResourceDefinitionSpec.versions": ListRule("atomic"),
-    "NetworkPolicySpec.ingress": ListRule("atomic"),
     "CSIDriverSpec.volumeLifecycleModes": _PLAIN_SET,
 }
 
