@@ -23,6 +23,7 @@ from .store import Project, Store
 from .web import Call, Route, Service
 
 HOST = "https://container.googleapis.com/v1/"
+FIRST_PROGRESS = 0.05  # of its time an operation works before it tells how far it is
 
 
 class Container(Service):
@@ -384,7 +385,7 @@ def render(work: Work, project: Project) -> Json:
         "status": work.status,
         "zone": work.scope,
     }
-    if work.kind == "CREATE_CLUSTER" and work.status != "PENDING":
+    if work.kind == "CREATE_CLUSTER" and work.fraction > FIRST_PROGRESS:
         answer["progress"] = {"metrics": progress(work.fraction)}
     if work.done:
         answer["endTime"] = work.ended

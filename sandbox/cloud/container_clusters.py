@@ -71,9 +71,10 @@ DEFAULTS: Json = {
     "monitoringConfig": {
         "advancedDatapathObservabilityConfig": {},
         "componentConfig": {
-            "enableComponents": (
-                "SYSTEM_COMPONENTS DAEMONSET DEPLOYMENT STATEFULSET JOBSET STORAGE HPA POD CADVISOR KUBELET DCGM"
-            ).split()
+            "enableComponents": [
+                *("SYSTEM_COMPONENTS", "DAEMONSET", "DEPLOYMENT", "STATEFULSET", "JOBSET", "STORAGE"),
+                *("HPA", "POD", "CADVISOR", "KUBELET", "DCGM"),
+            ]
         },
         "managedPrometheusConfig": {"enabled": True},
     },
@@ -156,12 +157,13 @@ def _connect(project: Project, key: ClusterKey, document: Json, body: Json, pod_
 
 def _settings(body: Json, channel: str) -> Json:
     """The parts of a cluster that depend on nothing else."""
-    given: Json = {name: body[name] for name in (*TAKEN_OVER, *DEFAULTS) if name in body}
+    given: Json = {name: body[name] for name in DEFAULTS if name in body}
+    given |= {name: body[name] for name in TAKEN_OVER if body.get(name)}
     settings = {**copy.deepcopy(DEFAULTS), **given}
     for name in ("addonsConfig", "monitoringConfig"):
-        settings[name] = {**DEFAULTS[name], **given.get(name, {})}
+        settings[name] = {**copy.deepcopy(DEFAULTS[name]), **given.get(name, {})}
     for name in ("autoscaling", "notificationConfig"):
-        settings[name] = merged(DEFAULTS[name], given.get(name, {}))
+        settings[name] = merged(copy.deepcopy(DEFAULTS[name]), given.get(name, {}))
     settings |= {
         "labelFingerprint": fingerprint(body.get("resourceLabels", {})),
         "maintenancePolicy": maintenance(body.get("maintenancePolicy", {})),
@@ -327,6 +329,8 @@ def set_endpoint(document: Json, endpoint: str) -> None:
     config = document["controlPlaneEndpointsConfig"]["ipEndpointsConfig"]
     config["privateEndpoint"] = config["publicEndpoint"] = endpoint
     document["privateClusterConfig"] = {"privateEndpoint": endpoint, "publicEndpoint": endpoint}
+    if document["networkConfig"].get("defaultEnablePrivateNodes"):
+        document["privateClusterConfig"]["enablePrivateNodes"] = True
 
 
 def set_status(document: Json, status: str) -> None:

@@ -132,6 +132,8 @@ def _network_config(cluster: Json, given: Json) -> Json:
         "podRange": f"gke-{cluster['name']}-pods-{cluster['id'][:8]}",
         **given,
     }
+    if cluster["networkConfig"].get("defaultEnablePrivateNodes"):
+        network.setdefault("enablePrivateNodes", True)
     network["subnetwork"] = reference(given.get("subnetwork") or cluster["networkConfig"]["subnetwork"])
     return network
 

@@ -445,8 +445,9 @@ def render(work: Work) -> Json:
     answer: Json = {
         "name": f"projects/{work.project}/locations/{work.scope}/operations/{work.name}",
         "metadata": metadata,
-        "done": work.done,
     }
+    if work.done:
+        answer["done"] = True
     if work.error:
         answer["error"] = work.error.rpc_status()
     elif work.done:

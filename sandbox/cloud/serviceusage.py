@@ -126,8 +126,6 @@ class ServiceUsage(Service):
 
     async def _identity(self, call: Call) -> Json:
         project, name = call.project, service_name(call.params["service"])
-        if name not in project.services:
-            raise precondition(f"Service {name} is not enabled for project {project.number}.")
         email = agent(project, name)
         project.agents.add(email)
         result = {
@@ -179,7 +177,9 @@ def agent(project: Project, service: str) -> str:
 def render(work: Work) -> Json:
     """A Work in the shape of google.longrunning.Operation as serviceusage writes it."""
     answer: Json = {"name": f"operations/{work.name}"}
+    if work.done or work.kind == "disable":
+        answer |= work.extra
     if work.done:
-        answer |= {"done": True, **work.extra}
+        answer["done"] = True
         answer |= {"error": work.error.rpc_status()} if work.error else {"response": work.result}
     return answer

@@ -202,27 +202,21 @@ class Storage(Service):
             raise Refusal("CONDITION_NOT_MET", "At least one of the pre-conditions you specified did not hold.")
 
     def _shown(self, document: Json, call: Call) -> Json:
-        """The bucket with its etag; the access control lists only when they apply and are asked for."""
+        """The bucket with its etag; with its access control lists where Google answers them: in a full projection,
+
+        which is the default of PATCH and PUT, of a bucket without uniform access.
+        """
         answer = {**document, "etag": base64.b64encode(document["metageneration"].encode()).decode()}
         uniform = document["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"]
-        if call.query.get("projection") == "full" and not uniform:
-            answer["acl"] = [self._grant(document, team, role) for team, role in TEAMS]
+        usual = "full" if call.request.method in ("PATCH", "PUT") else "noAcl"
+        if call.query.get("projection", usual) == "full" and not uniform:
+            owner = f"project-owners-{document['projectNumber']}"
+            answer |= {
+                "acl": [bucket_grant(document, team, role) for team, role in TEAMS],
+                "defaultObjectAcl": [object_grant(document, team, role) for team, role in TEAMS],
+                "owner": {"entity": owner},
+            }
         return answer
-
-    @staticmethod
-    def _grant(document: Json, team: str, role: str) -> Json:
-        name, number = document["name"], document["projectNumber"]
-        entity = f"project-{team}-{number}"
-        return {
-            "kind": "storage#bucketAccessControl",
-            "id": f"{name}/{entity}",
-            "selfLink": f"{LINK}b/{name}/acl/{entity}",
-            "bucket": name,
-            "entity": entity,
-            "role": role,
-            "etag": "CAE=",
-            "projectTeam": {"projectNumber": number, "team": team},
-        }
 
     # IAM
 
@@ -314,6 +308,27 @@ class Storage(Service):
 
 
 TEAMS = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))
+
+
+def object_grant(document: Json, team: str, role: str) -> Json:
+    """One entry of the access control list that new objects get."""
+    number = document["projectNumber"]
+    return {
+        "kind": "storage#objectAccessControl",
+        "entity": f"project-{team}-{number}",
+        "role": role,
+        "etag": "CAE=",
+        "projectTeam": {"projectNumber": number, "team": team},
+    }
+
+
+def bucket_grant(document: Json, team: str, role: str) -> Json:
+    """One entry of the bucket's own access control list."""
+    name = document["name"]
+    grant = object_grant(document, team, role)
+    path = f"{name}/acl/{grant['entity']}"
+    own = {"kind": "storage#bucketAccessControl", "bucket": name, "id": f"{name}/{grant['entity']}"}
+    return {**grant, **own, "selfLink": f"{LINK}b/{path}"}
 
 
 def complete(document: Json) -> None:

@@ -1,0 +1,99 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The cloud answers the recorded requests in the recorded shapes, but for what was reviewed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.cloud.replay import Difference, Replay, compare
+from tests.sandbox.cloud.reviewed import REVIEWED, SKIPPED
+from tests.sandbox.cloud.running import enable_all, serve
+
+FILES = (
+    "compute/address-ip-collection",
+    "compute/address-regional",
+    "compute/firewall",
+    "compute/forwarding-rule-regional-managed-proxy",
+    "compute/network",
+    "compute/router-nat",
+    "compute/subnetwork",
+    "container/cluster",
+    "container/cluster-dns-and-ip-endpoints",
+    "container/cluster-maintenance-policy",
+    "container/cluster-minimal",
+    "container/cluster-private-endpoint-subnetwork",
+    "container/node-pool",
+    "container/node-pool-remove-taint",
+    "container/node-pool-subnetwork",
+    "gkehub/feature-multiclusteringress",
+    "gkehub/membership",
+    "iam/policy-project",
+    "iam/policy-project-conditions",
+    "iam/policy-service-account",
+    "iam/service-account",
+    "iam/service-account-disabled",
+    "serviceusage/identity",
+    "serviceusage/service",
+    "serviceusage/service-crud",
+    "storage/bucket",
+    "storage/bucket-autoclass",
+)
+UNUSED = set(REVIEWED)
+
+
+@pytest.fixture
+def differences(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Iterator[list[Difference]]:
+    """What replaying the file named by the parameter finds."""
+    records = json.loads((shared / "recorded" / f"{request.param}.json").read_text())
+    for cloud in serve(tmp_path, 0.0001):
+        if not request.param.startswith("serviceusage/"):
+            enable_all(cloud)
+        yield list(Replay(cloud, records).run(re.compile(SKIPPED)))
+
+
+@pytest.mark.parametrize(("differences", "name"), [(name, name) for name in FILES], indirect=["differences"], ids=FILES)
+def test_answers_have_the_recorded_shape(differences: list[Difference], name: str) -> None:
+    left = []
+    for difference in differences:
+        known = [
+            entry for entry in REVIEWED if re.search(entry[0], f"{name}.json") and re.search(entry[1], str(difference))
+        ]
+        UNUSED.difference_update(known)
+        if not known:
+            left.append(str(difference))
+    assert not left, "\n".join(sorted(set(left)))
+
+
+def test_no_reviewed_entry_is_stale(request: pytest.FixtureRequest, shared: Path) -> None:
+    """Runs after the replays and only with all of them."""
+    run = [item for item in request.session.items if item.name.startswith("test_answers_have_the_recorded_shape")]
+    if len(run) != len(FILES):
+        pytest.skip("not all recorded files were replayed")
+    assert not UNUSED
+    recorded = {f"{path.parent.name}/{path.stem}" for path in (shared / "recorded").glob("*/*.json")}
+    assert recorded == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "live", "kind"),
+    [
+        ({"a": 1}, {}, "missing"),
+        ({}, {"a": 1}, "extra"),
+        ({"a": "1"}, {"a": 1}, "type"),
+        ({"status": "RUNNING"}, {"status": "Running"}, "value"),
+        ({"error": {"message": "a"}}, {"error": {"message": "b"}}, "value"),
+        ({"a": True}, {"a": False}, "value"),
+        ({"l": [{"a": 1}]}, {"l": []}, "value"),
+        ({"link": "https://x/projects/p/a"}, {"link": "https://x/projects/p/b"}, "value"),
+    ],
+)
+def test_the_comparison_sees(recorded: object, live: object, kind: str) -> None:
+    assert [difference.kind for difference in compare(recorded, live, "GET x")] == [kind]
