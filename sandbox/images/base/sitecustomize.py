@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -13,6 +14,8 @@ import typing as t
 
 _WILDCARDS = ("", "0.0.0.0", "::")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Audit events of what changes a directory -> how many of their arguments are paths.
+_CHANGES = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.truncate": 1}
 
 
 def _bind_within(pod_address: str) -> None:
@@ -29,14 +32,13 @@ def _bind_within(pod_address: str) -> None:
 
 def _forbid_writes(directories: list[str]) -> None:
     def audit(event: str, args: tuple[t.Any, ...]) -> None:
-        if event == "open" and not (args[2] or 0) & _WRITES:
+        if event not in _CHANGES and not (event == "open" and (args[2] or 0) & _WRITES):
             return
-        if event in ("open", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.truncate") and isinstance(
-            args[0], str
-        ):
-            path = os.path.abspath(args[0])
-            if any(path == directory or path.startswith(directory + "/") for directory in directories):
-                raise OSError(30, "Read-only file system", args[0])
+        for path in args[: _CHANGES.get(event, 1)]:
+            if isinstance(path, (str, bytes, os.PathLike)):
+                full = os.path.abspath(os.fsdecode(path))
+                if any(full == directory or full.startswith(directory + "/") for directory in directories):
+                    raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
     sys.addaudithook(audit)
 

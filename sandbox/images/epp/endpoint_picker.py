@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import sys
 
 _METRICS = b"""# HELP inference_pool_ready_pods The number of ready pods in the inference server pool.
 # TYPE inference_pool_ready_pods gauge
@@ -21,14 +22,14 @@ def _dashed(word: str) -> str:
     return "-" + word if word.startswith("-") and not word.startswith("--") else word
 
 
-async def serve(options: argparse.Namespace) -> None:
+async def serve(given: argparse.Namespace) -> None:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
     async def metrics(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = _METRICS % options.pool_name.encode()
+        body = _METRICS % given.pool_name.encode()
         head = (
             f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
@@ -39,26 +40,23 @@ async def serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     for port, handler in (
-        (options.grpc_port, accept),
-        (options.grpc_health_port, accept),
-        (options.metrics_port, metrics),
+        (given.grpc_port, accept),
+        (given.grpc_health_port, accept),
+        (given.metrics_port, metrics),
     ):
         await asyncio.start_server(handler, "0.0.0.0", port)
-    print(f"endpoint picker of {options.pool_name or 'no pool'} listens", flush=True)
+    print(f"endpoint picker of {given.pool_name or 'no pool'} listens", flush=True)
     await stop.wait()
 
 
-def main(argv: list[str]) -> None:
+def options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="epp", allow_abbrev=False)
     parser.add_argument("--pool-name", default="")
     parser.add_argument("--grpc-port", type=int, default=9002)
     parser.add_argument("--grpc-health-port", type=int, default=9003)
     parser.add_argument("--metrics-port", type=int, default=9090)
-    options, _ = parser.parse_known_args([_dashed(word) for word in argv])
-    asyncio.run(serve(options))
+    return parser.parse_known_args([_dashed(word) for word in argv])[0]
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    asyncio.run(serve(options(sys.argv[1:])))
