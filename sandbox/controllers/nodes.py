@@ -75,7 +75,8 @@ def _node(cluster: Json, pool: Json, zone: str, index: int, address: str | None)
     kind = machine(config.get("machineType") or "e2-medium")
     group = _digest(cluster["name"], pool["name"], zone)[:8]
     suffix = _digest(cluster["name"], pool["name"], zone, str(index))[8:12]
-    name = f"gke-tpu-{group}-{suffix}" if kind.chips else f"gke-{cluster['name']}-{pool['name']}-{group}-{suffix}"[-63:]
+    stem = "tpu" if kind.chips else f"{cluster['name']}-{pool['name']}"[:45].rstrip("-")  # 63 characters in all
+    name = f"gke-{stem}-{group}-{suffix}"
     version = pool.get("version") or cluster.get("currentMasterVersion") or "0"
     return {
         "apiVersion": "v1",

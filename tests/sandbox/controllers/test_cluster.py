@@ -243,6 +243,27 @@ def test_jobs_complete_or_give_up(tmp_path: Path) -> None:
     play(tmp_path, story, default_pool())
 
 
+def test_a_finished_pod_holds_no_devices(tmp_path: Path) -> None:
+    async def story(cloud: FakeCloud, where: Cluster) -> None:
+        client = where.client
+        where.kubelet.phases = {"load": "Succeeded"}
+        await client.create(RESOURCE_CLAIM_TEMPLATES, template())
+        load = job("load")
+        load["spec"]["template"]["spec"].update(
+            resourceClaims=[{"name": "netdev", "resourceClaimTemplateName": "all-netdev"}],
+            tolerations=[{"operator": "Exists"}],
+        )
+        await client.create(JOBS, load)
+
+        async def given_back() -> bool:
+            (pod,) = await client.list(PODS) or [{}]
+            return (pod.get("status") or {}).get("phase") == "Succeeded" and not await client.list(RESOURCE_CLAIMS)
+
+        await until(given_back, "the claim's end with the Pod's success")
+
+    play(tmp_path, story, default_pool(), tpu_pool())
+
+
 def test_a_service_knows_its_ready_pods(tmp_path: Path) -> None:
     async def story(cloud: FakeCloud, where: Cluster) -> None:
         client = where.client
