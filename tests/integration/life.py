@@ -1,0 +1,74 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The life of one object: every writing module goes through the same steps."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Callable
+
+import pytest
+from module_runner import ModuleFailed, run_module
+
+Json = dict[str, t.Any]
+
+
+def prepare(cloud: Json, *steps: tuple[str, Json]) -> None:
+    """Make what the object under test needs."""
+    for module, args in steps:
+        run_module(module, {**cloud, **args})
+
+
+def live_through(
+    module: str,
+    cloud: Json,
+    *,
+    create: Json,
+    change: Json,
+    diff: tuple[Json, Json],
+    look: Callable[[], Json | None],
+) -> tuple[Json, Json]:
+    """Missing arguments, then create, change and delete: predicted, done, done again.
+
+    ``change``: the options that differ from ``create``; ``diff``: (before, after) that the change must show;
+    ``look``: the object as the cloud has it, None when absent. Returns that after creation and after the change.
+    """
+    wanted, other = {**cloud, **create}, {**cloud, **create, **change}
+    with pytest.raises(ModuleFailed, match="missing required arguments"):
+        run_module(module, cloud)
+
+    planned = run_module(module, wanted, check=True, diff=True)
+    assert (planned["changed"], planned["plan"]["action"], planned["diff"]["before"]) == (True, "create", {})
+    assert look() is None
+    made = run_module(module, wanted)
+    assert (made["changed"], made["plan"]["action"]) == (True, "create")
+    created = look()
+    assert created is not None
+    again = run_module(module, wanted, diff=True)
+    assert (again["changed"], again["plan"]["action"]) == (False, "none")
+    assert again["diff"] == {"before": {}, "after": {}}
+    assert again[module] == made[module] != {}
+
+    planned = run_module(module, other, check=True, diff=True)
+    assert (planned["changed"], planned["plan"]["action"]) == (True, "update")
+    assert (planned["diff"]["before"], planned["diff"]["after"]) == diff
+    assert look() == created, "check mode has changed something"
+    altered = run_module(module, other, diff=True)
+    assert (altered["changed"], altered["plan"]) == (True, planned["plan"])
+    assert altered["diff"] == planned["diff"]
+    assert run_module(module, other)["changed"] is False
+    changed = look()
+    assert changed is not None
+    assert run_module(module, {**other, "access_token": cloud["access_token"]}, check=True)["changed"] is False
+
+    gone = {**other, "state": "absent"}
+    planned = run_module(module, gone, check=True, diff=True)
+    assert (planned["changed"], planned["plan"]["action"], planned["diff"]["after"]) == (True, "delete", {})
+    assert look() == changed
+    assert run_module(module, gone)["changed"] is True
+    assert look() is None
+    deleted = run_module(module, gone)
+    assert (deleted["changed"], deleted[module]) == (False, {})
+    return created, changed
