@@ -97,7 +97,7 @@ class ServiceAccount:
 
 def account_email(name: str, project: str) -> str:
     """The address of a service account; a project "example.com:p" becomes p.example.com in it."""
-    domain, _, own = project.rpartition(":")
+    domain, dummy, own = project.rpartition(":")
     return f"{name}@{own}.{domain}.iam.gserviceaccount.com" if domain else f"{name}@{project}.iam.gserviceaccount.com"
 
 
@@ -143,7 +143,7 @@ def _project_of(email: str, own: str) -> str:
 
 def canonical_member(member: str) -> str:
     """As IAM keeps it: addresses of people and accounts in lower case."""
-    kind, _, rest = member.partition(":")
+    kind, dummy, rest = member.partition(":")
     return f"{kind}:{rest.lower()}" if kind in ("user", "serviceAccount", "group", "domain") else member
 
 
