@@ -64,12 +64,19 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     def call(
-        self, method: str, path: str, body: object = None, *, token: str | None = TOKEN, data: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = TOKEN,
+        data: bytes | None = None,
+        kind: str = "application/octet-stream",
     ) -> tuple[int, t.Any]:
-        """(status, parsed answer) of one request to ``path`` below the root."""
+        """(status, parsed answer) of one request to ``path`` below the root; ``kind``: the type of raw ``data``."""
         content = data if data is not None else None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.base}/{path}", method=method, data=content)
-        request.add_header("Content-Type", "application/json" if data is None else "application/octet-stream")
+        request.add_header("Content-Type", "application/json" if data is None else kind)
         if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         try:

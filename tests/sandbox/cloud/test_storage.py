@@ -1,0 +1,99 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Buckets and their objects, which are files."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.cloud.running import PROJECT, Running
+
+BUCKETS = "storage/v1/b"
+BUCKET = f"{BUCKETS}/weights-1"
+
+
+@pytest.fixture
+def bucket(fresh: Running) -> Running:
+    """A cloud with the bucket weights-1; storage needs no enabling."""
+    fresh.ok("POST", f"{BUCKETS}?project={PROJECT}", {"name": "weights-1", "location": "us"})
+    return fresh
+
+
+async def directory(cloud: Running) -> Path | None:
+    return cloud.cloud.view.bucket("weights-1")
+
+
+def put(cloud: Running, name: str, content: bytes) -> dict[str, t.Any]:
+    status, answer = cloud.call("POST", f"upload/{BUCKET}/o?uploadType=media&name={name}", data=content)
+    assert status == 200, answer
+    return t.cast(dict[str, t.Any], answer)
+
+
+def test_objects_are_files_in_the_buckets_directory(bucket: Running) -> None:
+    assert put(bucket, "gemma%2Fconfig.json", b"{}")["size"] == "2"
+    folder = bucket.within(directory(bucket))
+    assert (folder / "gemma" / "config.json").read_bytes() == b"{}"
+    (folder / "gemma" / "model.safetensors").write_bytes(b"weights")
+    listed = bucket.ok("GET", f"{BUCKET}/o?prefix=gemma/")
+    assert [item["name"] for item in listed["items"]] == ["gemma/config.json", "gemma/model.safetensors"]
+    assert bucket.ok("GET", f"{BUCKET}/o?delimiter=/")["prefixes"] == ["gemma/"]
+    assert bucket.ok("GET", f"{BUCKET}/o/gemma%2Fconfig.json")["contentType"] == "application/json"
+    assert bucket.call("GET", f"{BUCKET}/o/gemma%2Fmodel.safetensors?alt=media") == (200, b"weights")
+
+    status, answer = bucket.call("DELETE", BUCKET)
+    assert (status, answer["error"]["message"]) == (409, "The bucket you tried to delete is not empty.")
+    for name in ("config.json", "model.safetensors"):
+        assert bucket.call("DELETE", f"{BUCKET}/o/gemma%2F{name}")[0] == 204
+    assert bucket.call("GET", f"{BUCKET}/o/gemma%2Fconfig.json")[0] == 404
+    assert bucket.call("DELETE", BUCKET)[0] == 204
+    assert bucket.within(directory(bucket)) is None
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["..%2F..%2Fstolen", "%2Fetc%2Fpasswd", "a%2F..%2F..%2Fb", ""])
+def test_an_objects_name_does_not_lead_out_of_the_bucket(bucket: Running, name: str) -> None:
+    status, answer = bucket.call("POST", f"upload/{BUCKET}/o?uploadType=media&name={name}", data=b"x")
+    assert status == 400, answer
+
+
+def test_a_multipart_upload_takes_its_name_from_the_metadata(bucket: Running) -> None:
+    parts = b'--B\r\nContent-Type: application/json\r\n\r\n{"name": "a.bin"}\r\n'
+    parts += b"--B\r\nContent-Type: application/octet-stream\r\n\r\n\x00\x01\r\n--B--\r\n"
+    kind = "multipart/related; boundary=B"
+    status, answer = bucket.call("POST", f"upload/{BUCKET}/o?uploadType=multipart", data=parts, kind=kind)
+    assert (status, answer["name"]) == (200, "a.bin")
+    assert bucket.call("GET", f"{BUCKET}/o/a.bin?alt=media") == (200, b"\x00\x01")
+
+
+def test_bucket_names_are_global_and_metageneration_guards_changes(bucket: Running) -> None:
+    status, answer = bucket.call("POST", f"{BUCKETS}?project={PROJECT}", {"name": "weights-1"})
+    assert (status, answer["error"]["errors"][0]["reason"]) == (409, "conflict")
+    assert bucket.call("POST", f"{BUCKETS}?project={PROJECT}", {"name": "UPPER"})[0] == 400
+    live = bucket.ok("GET", BUCKET)
+    assert (live["location"], live["locationType"]) == ("US", "multi-region")
+    body = {"labels": {"a": "b"}, "iamConfiguration": {"publicAccessPrevention": "enforced"}}
+    changed = bucket.ok("PATCH", f"{BUCKET}?ifMetagenerationMatch=1&projection=noAcl", body)
+    assert (changed["metageneration"], changed["labels"]) == ("2", {"a": "b"})
+    assert changed["iamConfiguration"]["uniformBucketLevelAccess"] == {"enabled": False}
+    status, answer = bucket.call("PATCH", f"{BUCKET}?ifMetagenerationMatch=1", body)
+    assert (status, answer["error"]["errors"][0]["reason"]) == (412, "conditionNotMet")
+    assert bucket.call("PATCH", BUCKET, {"location": "EU"})[0] == 400
+    assert "labels" not in bucket.ok("PATCH", BUCKET, {"labels": {"a": None}})
+
+
+def test_the_policy_of_a_bucket_is_replaced_under_its_etag(bucket: Running) -> None:
+    policy = bucket.ok("GET", f"{BUCKET}/iam")
+    assert policy["kind"] == "storage#policy"
+    member = f"serviceAccount:none@{PROJECT}.iam.gserviceaccount.com"
+    policy["bindings"].append({"role": "roles/storage.objectViewer", "members": [member]})
+    status, answer = bucket.call("PUT", f"{BUCKET}/iam", policy)
+    assert (status, answer["error"]["message"]) == (400, f"Service account {member.partition(':')[2]} does not exist.")
+    policy["bindings"][-1]["members"] = ["user:someone@example.com"]
+    after = bucket.ok("PUT", f"{BUCKET}/iam", policy)
+    assert after["etag"] != policy["etag"]
+    assert bucket.call("PUT", f"{BUCKET}/iam", policy)[0] == 412
