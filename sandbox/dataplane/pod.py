@@ -204,6 +204,7 @@ class PodWorker:
         for task in (self._life, self._reports):
             task.cancel()
         await asyncio.gather(self._life, self._reports, return_exceptions=True)
+        shutil.rmtree(self._room.directory, ignore_errors=True)
         while not await self._remove():
             await asyncio.sleep(_RETRY)
         self._clean_up()

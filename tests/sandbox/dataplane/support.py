@@ -88,10 +88,10 @@ class FakeCloud:
 class World:
     """A running API server with a kubelet and one node."""
 
-    def __init__(self, server: ApiServer, client: KubeClient, kubelet: Kubelet, cloud: FakeCloud, root: Path) -> None:
-        self.server = server
+    def __init__(self, client: KubeClient, kubelet: Kubelet, cloud: FakeCloud, root: Path) -> None:
         self.client = client
         self.kubelet = kubelet
+        self.running = asyncio.create_task(kubelet.run())
         self.cloud = cloud
         self.root = root
 
@@ -141,7 +141,7 @@ async def world(directory: Path, latency: Latency = FAST) -> AsyncIterator[World
     (directory / "buckets" / "weights").mkdir(parents=True)
     cloud = FakeCloud(directory / "buckets", f"{loopback()}.0/24")
     kubelet = Kubelet(key=KEY, access=server.access, cloud=t.cast(t.Any, cloud), latency=latency, directory=root)
-    running = asyncio.create_task(kubelet.run())
+    here = World(client, kubelet, cloud, root)
     try:
         node = {
             "metadata": {"name": "node-1", "labels": {"cloud.google.com/gke-nodepool": "pool"}},
@@ -154,10 +154,10 @@ async def world(directory: Path, latency: Latency = FAST) -> AsyncIterator[World
             SERVICE_ACCOUNTS,
             {"metadata": {"name": "model-server", "namespace": "default", "annotations": annotations}},
         )
-        yield World(server, client, kubelet, cloud, root)
+        yield here
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        here.running.cancel()
+        await asyncio.gather(here.running, return_exceptions=True)
         await client.close()
         await server.stop()
 

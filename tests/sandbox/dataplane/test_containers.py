@@ -155,8 +155,8 @@ def test_other_fields_are_refused() -> None:
         environment.field(POD, "spec.containers")
 
 
-RUNNING = {"state": {"running": {}}, "lastState": {}}
-WAITING = {"state": {"waiting": {}}, "lastState": {}}
+RUNNING: dict[str, t.Any] = {"state": {"running": {}}, "lastState": {}}
+WAITING: dict[str, t.Any] = {"state": {"waiting": {}}, "lastState": {}}
 CRASHING = {"state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 1}}}
 DONE = {"state": {"terminated": {"exitCode": 0}}, "lastState": {}}
 FAILED = {"state": {"terminated": {"exitCode": 1}}, "lastState": {}}
