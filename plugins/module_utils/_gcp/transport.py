@@ -26,7 +26,7 @@ T = t.TypeVar("T")
 Json = dict[str, t.Any]
 
 TIMEOUT = (10.0, 90.0)  # connect, read; seconds of one request
-RETRY_FOR = 90.0  # seconds after which a failing service is reported
+RETRY_FOR = 60.0  # seconds after which a failing service is reported
 BACKOFF = Backoff(first=0.5, factor=2.0, cap=15.0, jitter=0.5)
 
 # compute answers without the canonical status.
