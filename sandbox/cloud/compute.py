@@ -231,7 +231,7 @@ class Compute(Service):
     @staticmethod
     def _kind(call: Call) -> Kind:
         kind = KINDS[call.params["collection"]]
-        scope, _, name = call.params["scope"].partition("/")
+        scope, _unused, name = call.params["scope"].partition("/")
         if kind.scope != scope:
             raise not_found(f"The requested URL {call.request.path} was not found on this server.")
         if scope == "regions" and not is_region(name):

@@ -36,7 +36,7 @@ def full_link(project: Project, link: str) -> str:
 def lookup(project: Project, link: str, field: str) -> Json:
     """The compute resource that a field of a body names. Raises Refusal 404 in compute's words, 400 for nonsense."""
     path = reference(full_link(project, link))
-    owner, _, rest = path.removeprefix("projects/").partition("/")
+    owner, _unused, rest = path.removeprefix("projects/").partition("/")
     if not re.fullmatch(r"(global|regions/[^/]+)/\w+/[^/]+", rest):
         raise invalid(f"Invalid value for field 'resource.{field}': '{link}'. The URL is malformed.", reason="invalid")
     found = project.compute.get(rest) if owner in (project.id, project.number) else None

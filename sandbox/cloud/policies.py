@@ -101,7 +101,7 @@ def _check_member(store: Store, member: str) -> None:
 
 def _check_account(store: Store, email: str) -> None:
     """Accounts of projects that this sandbox holds must exist; others are taken on trust."""
-    local, _, domain = email.partition("@")
+    local, _unused, domain = email.partition("@")
     for project in store.projects.values():
         if email in project.accounts or email in project.agents:
             return

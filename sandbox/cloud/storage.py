@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import json
 import mimetypes
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from email import message_from_bytes, policy
 from pathlib import Path
 
 from aiohttp import web
@@ -52,6 +52,7 @@ MUTABLE = frozenset(
     }
 )
 WEEK = "604800"
+LARGEST_HASHED = 64 * 1024 * 1024  # bytes; beyond, no md5Hash is answered, as for Google's composite objects
 
 
 class Storage(Service):
@@ -77,6 +78,8 @@ class Storage(Service):
             ("GET", f"{one}/iam", self._get_policy),
             ("PUT", f"{one}/iam", self._set_policy),
             ("GET", f"{one}/iam/testPermissions", self._test_permissions),
+            ("GET", f"{one}/storageLayout", self._layout),
+            ("GET", f"{one}/managedFolders", self._list_folders),
             ("GET", f"{one}/o", self._list_objects),
             ("GET", named, self._get_object),
             ("DELETE", named, self._delete_object),
@@ -182,7 +185,7 @@ class Storage(Service):
         document = self._find(call)
         self._check_generation(call, document)
         folder = self._directory / document["name"]
-        if any(True for _ in files(folder)):
+        if any(True for _unused in files(folder)):
             raise Refusal("CONFLICT", "The bucket you tried to delete is not empty.")
         shutil.rmtree(folder, ignore_errors=True)
         del self.store.buckets[document["name"]]
@@ -245,6 +248,16 @@ class Storage(Service):
 
     # Objects
 
+    async def _layout(self, call: Call) -> Json:
+        document = self._find(call)
+        place = {key: document[key] for key in ("location", "locationType")}
+        return {"kind": "storage#storageLayout", "bucket": document["name"], **place}
+
+    async def _list_folders(self, call: Call) -> Json:
+        """Managed folders cannot be made here, so there is none; gcloud asks before it deletes a bucket."""
+        self._find(call)
+        return {"kind": "storage#managedFolders"}
+
     async def _list_objects(self, call: Call) -> Json:
         folder = self._directory / self._find(call)["name"]
         prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
@@ -267,7 +280,7 @@ class Storage(Service):
         """(bucket's directory, object's file); an object's name never leads out of its bucket."""
         folder = self._directory / self._find(call)["name"]
         file = folder / name
-        if not name or not file.resolve().is_relative_to(folder.resolve()) or file.resolve() == folder.resolve():
+        if not file.resolve().is_relative_to(folder.resolve()) or file.resolve() == folder.resolve():
             raise invalid(f"Disallowed object name: {name!r}", reason="invalid")
         return folder, file
 
@@ -294,10 +307,7 @@ class Storage(Service):
         kind = call.query.get("uploadType", "media")
         content, name = await call.request.read(), call.query.get("name", "")
         if kind == "multipart":
-            header = f"Content-Type: {call.request.headers['Content-Type']}\r\n\r\n".encode()
-            parts = list(message_from_bytes(header + content, policy=policy.HTTP).iter_parts())
-            name = json.loads(parts[0].get_content()).get("name", name) if len(parts) == 2 else ""
-            content = bytes(parts[1].get_payload(decode=True)) if len(parts) == 2 else b""
+            name, content = split_multipart(call.request.headers.get("Content-Type", ""), content, name)
         elif kind != "media":
             raise invalid(f"Upload type {kind} is not supported.", reason="invalid")
         folder, file = self._file(call, name)
@@ -305,6 +315,22 @@ class Storage(Service):
         file.write_bytes(content)
         self.store.changed()
         return describe(folder, name)
+
+
+def split_multipart(kind: str, content: bytes, name: str) -> tuple[str, bytes]:
+    """The object's name and content out of a multipart/related body: metadata as JSON, then the data.
+
+    ``name``: the one in the query, which the metadata may replace.
+    """
+    boundary = re.search(r"boundary=(['\"]?)(?P<text>[^'\";]+)\1", kind)
+    parts = content.split(b"--" + boundary["text"].encode()) if boundary else []
+    if len(parts) != 4:  # what stands before, the two parts, the end
+        raise invalid("Malformed multipart body.", reason="badContent")
+    metadata, data = (re.sub(rb"\r?\n\Z", b"", re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1]) for part in parts[1:3])
+    try:
+        return str(json.loads(metadata).get("name", name)), data
+    except ValueError as error:
+        raise invalid("Malformed metadata in the multipart body.", reason="badContent") from error
 
 
 TEAMS = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))
@@ -396,5 +422,8 @@ def describe(folder: Path, name: str) -> Json:
         "timeCreated": stamp,
         "updated": stamp,
     }
+    if status.st_size <= LARGEST_HASHED:
+        digest = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).digest()
+        answer["md5Hash"] = base64.b64encode(digest).decode()
     answer["etag"] = fingerprint([name, generation])
     return answer

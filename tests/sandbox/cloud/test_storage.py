@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import typing as t
 from pathlib import Path
 
@@ -61,13 +63,17 @@ def test_an_objects_name_does_not_lead_out_of_the_bucket(bucket: Running, name: 
     assert status == 400, answer
 
 
-def test_a_multipart_upload_takes_its_name_from_the_metadata(bucket: Running) -> None:
-    parts = b'--B\r\nContent-Type: application/json\r\n\r\n{"name": "a.bin"}\r\n'
-    parts += b"--B\r\nContent-Type: application/octet-stream\r\n\r\n\x00\x01\r\n--B--\r\n"
-    kind = "multipart/related; boundary=B"
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_multipart_upload_takes_its_name_from_the_metadata(bucket: Running, end: bytes, quote: str) -> None:
+    content = b"\x00\x01\n"
+    parts = end.join((b"--B==", b"Content-Type: application/json", b"", b'{"name": "a.bin"}', b""))
+    parts += end.join((b"--B==", b"Content-Type: application/octet-stream", b"", content, b"--B==--"))
+    kind = f"multipart/related; boundary={quote}B=={quote}"
     status, answer = bucket.call("POST", f"upload/{BUCKET}/o?uploadType=multipart", data=parts, kind=kind)
-    assert (status, answer["name"]) == (200, "a.bin")
-    assert bucket.call("GET", f"{BUCKET}/o/a.bin?alt=media") == (200, b"\x00\x01")
+    assert (status, answer["name"], answer["size"]) == (200, "a.bin", "3")
+    assert answer["md5Hash"] == base64.b64encode(hashlib.md5(content).digest()).decode()
+    assert bucket.call("GET", f"{BUCKET}/o/a.bin?alt=media") == (200, content)
 
 
 def test_bucket_names_are_global_and_metageneration_guards_changes(bucket: Running) -> None:
