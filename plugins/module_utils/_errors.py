@@ -33,9 +33,7 @@ class InvalidOption(CollectionError):
 class ApiError(CollectionError):
     """An answer of an API that is not a success. ``status`` is Google's canonical status (``NOT_FOUND``...)."""
 
-    def __init__(
-        self, message: str, *, code: int, status: str = "", reason: str = "", **details: t.Any
-    ) -> None:
+    def __init__(self, message: str, *, code: int, status: str = "", reason: str = "", **details: t.Any) -> None:
         super().__init__(message, api_code=code, api_status=status, api_reason=reason, **details)
         self.code = code
         self.status = status

@@ -129,9 +129,7 @@ class Result:
     operation: t.Any = None
 
 
-def make_plan(
-    resource: Resource, desired: Json, live: Json | None, *, state: str, recreate: bool = False
-) -> Plan:
+def make_plan(resource: Resource, desired: Json, live: Json | None, *, state: str, recreate: bool = False) -> Plan:
     """Compare, field by field. Raises ImmutableField for a difference that no call can change."""
     if state == "absent":
         return Plan("delete" if live is not None else "none")

@@ -35,11 +35,14 @@ DEPENDENCIES = {
     "compute.googleapis.com": ("oslogin.googleapis.com",),
 }
 
-# Service agents whose addresses do not follow service-NUMBER@gcp-sa-NAME.
+# Service agents that come with their API, with a role of their own, and do not follow service-NUMBER@gcp-sa-NAME.
 AGENTS = {
     "compute.googleapis.com": "compute-system",
     "container.googleapis.com": "container-engine-robot",
 }
+
+# Service agents service-NUMBER@gcp-sa-NAME whose NAME is not that of the API.
+AGENT_NAMES = {"multiclusterservicediscovery": "mcsd"}
 
 # Region -> letters of its zones.
 REGIONS = {

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..interfaces import Json
 from ..latency import Latency
 from . import policies
-from .catalogue import AGENTS, DEPENDENCIES, TITLES
+from .catalogue import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
 from .compute import Compute
 from .errors import invalid, not_found, precondition
 from .operations import Engine, Work, compute_name
@@ -170,7 +170,8 @@ def describe(project: Project, name: str) -> Json:
 
 def agent(project: Project, service: str) -> str:
     """The address of the service agent of this API."""
-    label = AGENTS.get(service) or f"gcp-sa-{service.partition('.')[0]}"
+    name = service.partition(".")[0]
+    label = AGENTS.get(service) or f"gcp-sa-{AGENT_NAMES.get(name, name)}"
     return f"service-{project.number}@{label}.iam.gserviceaccount.com"
 
 

@@ -70,7 +70,7 @@ class Cache:
 
     def list(self, resource: Resource) -> list[Json]:
         """The objects of the kind, ordered by namespace and name; callers must not change them."""
-        return [obj for _, obj in sorted(self._objects[resource].items())]
+        return [obj for _unused, obj in sorted(self._objects[resource].items())]
 
     def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         return self._objects[resource].get((namespace, name))

@@ -62,7 +62,7 @@ def _in(ports: t.Sequence[str] | None, port: int) -> bool:
     if not ports:
         return True
     for text in ports:
-        first, _, last = str(text).partition("-")
+        first, _unused, last = str(text).partition("-")
         if int(first) <= port <= int(last or first):
             return True
     return False

@@ -245,11 +245,11 @@ class FleetControllers:
     ) -> dict[str, Backend]:
         ready = routing.candidates(sites)
         for site in sites:
-            for _, endpoint in routing.candidates([site]):
+            for _unused, endpoint in routing.candidates([site]):
                 self._owners[endpoint] = site.key
         attached, wait = self._attachments.update(time.monotonic(), ready)
         self._timers.wake(wait)
-        current = {endpoint for _, endpoint in attached | ready}
+        current = {endpoint for _unused, endpoint in attached | ready}
         self._owners = {endpoint: key for endpoint, key in self._owners.items() if endpoint in current}
         regions = {listener.region for listener in listeners}
         proxies = [text for region in regions for text in proxy_ranges(around.subnetworks, region)]

@@ -74,7 +74,7 @@ def judge(gateway: Json, around: Surroundings) -> Verdict:
         if isinstance(vip, Fault):
             return Verdict(fault=vip)
         vips.append(vip)
-    for region, _ in vips:
+    for region, _unused in vips:
         if not proxy_ranges(around.subnetworks, region):
             text = (
                 "error cause: gceSync: generic::invalid_argument: An active proxy-only subnetwork is required in the "

@@ -40,7 +40,7 @@ def gateway(obj: Json, verdict: Verdict, attached: Mapping[str, int], *, program
         conditions = _conditions(conditions, generation, ("Scheduled", "True", "Scheduled", _SCHEDULED))
     status: Json = {"conditions": conditions}
     if programmed and verdict.fault is None:
-        status["addresses"] = [{"type": "IPAddress", "value": address} for _, address in verdict.vips]
+        status["addresses"] = [{"type": "IPAddress", "value": address} for _unused, address in verdict.vips]
     if taken:
         known = {item["name"]: item for item in before.get("listeners") or []}
         status["listeners"] = [

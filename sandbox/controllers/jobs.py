@@ -92,7 +92,7 @@ class JobController:
         if step.start and (wait := self._backoff(pods)) > 0:
             self._again(wait)
         else:
-            for _ in range(step.start):
+            for _unused in range(step.start):
                 await self._start(job)
         if step.end or job["spec"].get("suspend"):
             for pod in active(pods):

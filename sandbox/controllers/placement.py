@@ -74,7 +74,7 @@ def decide(pod: Json, claims: Sequence[Json], fleet: Fleet) -> Decision:
             feasible.append((room, name, allocations))
     if not feasible:
         return Decision(message=_message(len(fleet.nodes), counts, resolvable, bool(claims)))
-    _, name, chosen = max(feasible, key=lambda candidate: (candidate[0], candidate[1]))
+    _unused, name, chosen = max(feasible, key=lambda candidate: (candidate[0], candidate[1]))
     return Decision(node=name, allocations=chosen)
 
 

@@ -125,7 +125,7 @@ def import_status(live: Json, pools: Sequence[tuple[Site, Json]]) -> Json:
         "observedGeneration": live["metadata"].get("generation", 1),
     }
     conditions = with_condition((live.get("status") or {}).get("conditions") or [], verdict)
-    clusters = [{"name": site.membership, "location": site.key.location} for site, _ in pools]
+    clusters = [{"name": site.membership, "location": site.key.location} for site, _unused in pools]
     return {"conditions": conditions, "clusters": sorted(clusters, key=lambda item: item["name"])}
 
 

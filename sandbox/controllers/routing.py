@@ -81,7 +81,7 @@ def listeners(intent: Intent, planned: Plan, programmed: Callable[[Json], bool])
 
 
 def used_backends(listeners: Sequence[Listener]) -> set[str]:
-    return {name for listener in listeners for rule in listener.rules for name, _ in rule.backends}
+    return {name for listener in listeners for rule in listener.rules for name, _unused in rule.backends}
 
 
 def candidates(sites: Sequence[Site]) -> set[tuple[str, Endpoint]]:
@@ -123,7 +123,7 @@ def backends(
     }
     made = {}
     for name in sorted(names):
-        namespace, _, short = name.partition("/")
+        namespace, _unused, short = name.partition("/")
         check = policies.health_check(health.get((namespace, short)))
         rule = rules.get((namespace, short))
         endpoints = [

@@ -96,7 +96,7 @@ class ReplicaSetController:
 
     async def _scale(self, replica_set: Json, pods: list[Json], missing: int) -> None:
         client = self._cache.client
-        for _ in range(missing):
+        for _unused in range(missing):
             try:
                 pod = await self._cache.create(PODS, pod_from(replica_set, replica_set["spec"]["template"]))
             except KubeError as error:

@@ -30,7 +30,7 @@ class AddressPool:
 
     def take(self) -> str:
         """Raises NoAddress when all are in use."""
-        for _ in range(self._network.num_addresses):
+        for _unused in range(self._network.num_addresses):
             address = self._network[self._next]
             self._next = self._next + 1 if self._next + 2 < self._network.num_addresses else 2
             if str(address) not in self._taken and address.packed[3] not in (0, 255):

@@ -77,7 +77,7 @@ def field(pod: Json, path: str) -> str:
     keyed = _KEYED.fullmatch(path)
     if keyed:
         return str((pod["metadata"].get(keyed[1].split(".")[1]) or {}).get(keyed[2], ""))
-    parent, _, name = path.partition(".")
+    parent, _unused, name = path.partition(".")
     if parent == "metadata" and name in ("labels", "annotations"):
         pairs: Json = pod["metadata"].get(name) or {}
         return "\n".join(f'{key}="{value}"' for key, value in sorted(pairs.items()))
@@ -94,6 +94,6 @@ def field(pod: Json, path: str) -> str:
 
 
 def _resource(container: Json, reference: Json) -> str:
-    kind, _, name = reference["resource"].partition(".")
+    kind, _unused, name = reference["resource"].partition(".")
     resources = container.get("resources") or {}
     return str((resources.get(kind) or resources.get("requests") or {}).get(name, "0"))

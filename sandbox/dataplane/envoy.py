@@ -55,8 +55,9 @@ class Envoy:
 
     async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
         """Clusters first, then routes to them, then what is no longer routed to goes: no request falls in between."""
+        self._check(listeners)
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        used = {name for listener in listeners for rule in listener.rules for name, _ in rule.backends}
+        used = {name for listener in listeners for rule in listener.rules for name, _unused in rule.backends}
         wanted = {name: backends.get(name, Backend(name, ())) for name in used}
         await self._serve_clusters({**self._clusters, **wanted})
         self._forget("http.ingress.rds.", map(config.route_name, listeners))
@@ -79,6 +80,15 @@ class Envoy:
         if self._process is not None:
             await process.stop(self._process, 5.0)
             self._process = None
+
+    def _check(self, listeners: Sequence[Listener]) -> None:
+        """Envoy would refuse all listeners because of two on one address."""
+        seen: dict[str, Listener] = {}
+        for listener in listeners:
+            other = seen.setdefault(config.listener_name(listener), listener)
+            if other is not listener:
+                where = f"{config.listener_name(listener)} in {self.region}"
+                raise ProgrammingError(f"gateways {other.gateway} and {listener.gateway} both want {where}")
 
     async def _serve_clusters(self, backends: dict[str, Backend]) -> None:
         self._forget("cluster.", backends)

@@ -29,6 +29,9 @@ _ROUTER = _TYPES + "extensions.filters.http.router.v3.Router"
 
 CONNECT_TIMEOUT = 5.0
 
+# Envoy's own limits (1024 requests, 3 retries at once) are none of Google's.
+_UNLIMITED = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), 1_000_000)
+
 # Google retries what has no body once, and nothing else.
 _RETRIED_METHODS = "GET|HEAD|OPTIONS"
 
@@ -136,7 +139,7 @@ def _routes(prefix: str, rule: Rule, backends: Mapping[str, Backend]) -> list[Js
     weighted = [(name, weight) for name, weight in rule.backends if weight > 0]
     if not weighted:
         return [{"match": match, "direct_response": _answer(503, "no healthy upstream")}]
-    timeout = max(backends[name].timeout if name in backends else 0 for name, _ in weighted)
+    timeout = max(backends[name].timeout if name in backends else 0 for name, _unused in weighted)
     action: Json = {"timeout": _seconds(timeout or 30), "cluster_not_found_response_code": "SERVICE_UNAVAILABLE"}
     if len(weighted) == 1:
         action["cluster"] = weighted[0][0]
@@ -182,6 +185,7 @@ def _cluster(directory: Path, backend: Backend) -> Json:
         "eds_cluster_config": {"eds_config": _source(directory / file_name("eds", backend.name))},
         "connect_timeout": _seconds(CONNECT_TIMEOUT),
         "lb_policy": "LEAST_REQUEST",
+        "circuit_breakers": {"thresholds": [_UNLIMITED]},
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
         "health_checks": [_health_check(backend.health_check)],

@@ -63,9 +63,9 @@ def find(reference: str) -> Image | None:
 def _repository(reference: str) -> str:
     """ "python:3.12-slim" -> "docker.io/library/python", as container runtimes complete names."""
     name = reference.split("@")[0]
-    head, _, tail = name.rpartition("/")
+    head, _unused, tail = name.rpartition("/")
     name = f"{head}/{tail.split(':')[0]}" if head else tail.split(":")[0]
-    first, _, rest = name.partition("/")
+    first, _unused, rest = name.partition("/")
     if not rest:
         return f"docker.io/library/{name}"
     if "." in first or ":" in first or first == "localhost":

@@ -75,7 +75,7 @@ class Prober:
             return f"HTTP probe failed with statuscode: {answer.status}"
 
     async def _connect(self, host: str, port: int) -> str:
-        _, writer = await asyncio.open_connection(host, port)
+        _unused, writer = await asyncio.open_connection(host, port)
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()

@@ -45,7 +45,7 @@ class Room:
 
     def basic_variables(self, search_path: list[str], home: Path) -> dict[str, str]:
         """What is in every container's environment; nothing of the sandbox's own environment is."""
-        host, _, port = self.client.access.endpoint.partition(":")
+        host, _unused, port = self.client.access.endpoint.partition(":")
         return {
             "PATH": os.pathsep.join(search_path),
             "HOME": str(home),

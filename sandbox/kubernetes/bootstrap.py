@@ -44,7 +44,7 @@ def populate(ops: Operations, access: ClusterAccess) -> None:
                 "allowVolumeExpansion": True,
             },
         )
-    host, _, port = access.endpoint.partition(":")
+    host, _unused, port = access.endpoint.partition(":")
     ports = [{"name": "https", "port": 443, "targetPort": int(port)}]
     create("", "Service", {"metadata": {"name": "kubernetes"}, "spec": {"ports": ports}}, "default")
     subsets = [{"addresses": [{"ip": host}], "ports": [{"name": "https", "port": int(port), "protocol": "TCP"}]}]

@@ -63,6 +63,6 @@ _REASONS = {
 
 
 def _cause(cause: str) -> Json:
-    field, _, message = cause.partition(": ")
+    field, _unused, message = cause.partition(": ")
     kind = message.partition(":")[0]
     return {"reason": _REASONS.get(kind, "FieldValueInvalid"), "message": message, "field": field}

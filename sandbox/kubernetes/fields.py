@@ -63,7 +63,7 @@ def readable(path: Path) -> str:
     """The path as Kubernetes prints it: .spec.containers[name="a"].image."""
     text = ""
     for element in path:
-        kind, _, name = element.partition(":")
+        kind, _unused, name = element.partition(":")
         if kind == "f":
             text += f".{name}"
         elif kind == "k":
@@ -156,7 +156,7 @@ def with_structs(paths: Set[Path], schema: Json) -> set[Path]:
     for path in paths:
         place = schema
         for length, element in enumerate(path, start=1):
-            kind, _, name = element.partition(":")
+            kind, _unused, name = element.partition(":")
             if kind != "f":
                 place = place.get("items", {})
                 continue

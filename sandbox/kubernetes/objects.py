@@ -183,7 +183,7 @@ def check(rt: ResourceType, obj: Json, live: Json | None) -> list[str]:
         causes += _check_name(rt, name)
     for field in ("labels", "annotations"):
         for key, value in (metadata.get(field) or {}).items():
-            prefix, _, short = str(key).rpartition("/")
+            prefix, _unused, short = str(key).rpartition("/")
             if (
                 not re.fullmatch(_QUALIFIED, short)
                 or len(short) > 63

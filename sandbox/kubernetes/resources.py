@@ -103,7 +103,7 @@ def _builtin(group: str, version: str, kind: str) -> Schema:
 
 def _kinds(api: str, *rows: str) -> Iterator[ResourceType]:
     """Rows: ``plural Kind scope [short=a,b] [sub=status,scale] [cat=all] [table=other/plural] [verbs=create]``."""
-    group, _, version = api.rpartition("/")
+    group, _unused, version = api.rpartition("/")
     for row in rows:
         plural, kind, scope, *options = row.split()
         given = {name: tuple(value.split(",")) for name, value in (option.split("=") for option in options)}
@@ -269,7 +269,7 @@ def version_rank(version: str) -> tuple[int, int, int]:
     major, rest = version.removeprefix("v"), ""
     for stage in ("alpha", "beta"):
         if stage in major:
-            major, _, rest = major.partition(stage)
+            major, _unused, rest = major.partition(stage)
             return ({"alpha": 1, "beta": 2}[stage], _number(major), _number(rest))
     return (3, _number(major), 0)
 

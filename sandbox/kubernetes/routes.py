@@ -60,7 +60,7 @@ class Routes:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Authenticate, and answer every refusal as a Status object."""
         try:
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            scheme, _unused, given = request.headers.get("Authorization", "").partition(" ")
             public = request.path.startswith(_PUBLIC)
             if not public and not (scheme == "Bearer" and hmac.compare_digest(given.encode(), self._token.encode())):
                 raise ApiStatus(401, "Unauthorized", "Unauthorized")

@@ -66,9 +66,7 @@ def test_down_to_nothing_and_back(cluster: Cluster, namespace: str, web: str) ->
             return False
         report(cluster, web, 0)
         for name in ("web-1", "web-2"):
-            cluster.request(
-                "DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", {"gracePeriodSeconds": 0}
-            )
+            cluster.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/{name}", {"gracePeriodSeconds": 0})
         return True
 
     with controller(obey):

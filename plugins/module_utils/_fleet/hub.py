@@ -45,7 +45,7 @@ class Hub:
         )
 
     def create(self, name: str, id_parameter: str, body: Json) -> Json:
-        parent, _, own = name.rpartition("/")
+        parent, _unused, own = name.rpartition("/")
         return self._write("POST", parent, name, body, {id_parameter: own}, lambda: self.find(name) is not None)
 
     def update(self, name: str, body: Json, mask: t.Sequence[str]) -> Json:

@@ -82,7 +82,7 @@ class Gke:
 
     def running(self, target: str) -> Json | None:
         """The operation that is under way on this very object, if there is one."""
-        location, _, tail = target.partition("/clusters/")
+        location, _unused, tail = target.partition("/clusters/")
         answer = self.read("list_operations", {"parent": location})
         return next(
             (

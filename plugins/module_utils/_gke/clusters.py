@@ -65,7 +65,7 @@ class Cluster:
         )
 
     def update(self, call: str, changes: t.Sequence[Change], desired: Json, live: Json) -> Json:
-        method, _, group = call.partition(".")
+        method, _unused, group = call.partition(".")
 
         def body() -> Json:
             if method == "set_labels":

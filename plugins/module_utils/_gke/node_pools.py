@@ -101,7 +101,7 @@ class NodePool:
             raise left_behind(error, found, advice) from error
 
     def update(self, call: str, changes: t.Sequence[Change], desired: Json, live: Json) -> Json:
-        method, _, group = call.partition(".")
+        method, _unused, group = call.partition(".")
         if group:
             body = {"name": self._path, **node_pool_update(group, changes, live)}
         else:

@@ -120,9 +120,13 @@ def _wait_import(module: AnsibleModule, steps: t.Sequence[Step], deadline: Deadl
     def why(seen: tuple[bool, Json | None, str]) -> str:
         pool = next((step.after for step in steps if step.definition["kind"] == "InferencePool"), None)
         said = [f"{c['type']} is {c['status']}: {c['message']}" for c in conditions(pool or {})]
-        hints = "" if gone else (
-            "; check that both clusters are in the fleet, that feature multiclusteringress is ACTIVE and that its "
-            "config membership is this cluster"
+        hints = (
+            ""
+            if gone
+            else (
+                "; check that both clusters are in the fleet, that feature multiclusteringress is ACTIVE and that its "
+                "config membership is this cluster"
+            )
         )
         return "; ".join([seen[2], *said]) + hints
 

@@ -72,8 +72,9 @@ def pod_reasons(pod: Json) -> list[str]:
             said.append(f"{label(pod)} is {condition.get('reason')}: {condition.get('message')}")
     for container in _containers(pod):
         state = container.get("state") or {}
-        waiting, ended = state.get("waiting"), state.get("terminated") or (container.get("lastState") or {}).get(
-            "terminated"
+        waiting, ended = (
+            state.get("waiting"),
+            state.get("terminated") or (container.get("lastState") or {}).get("terminated"),
         )
         if waiting:
             message = f": {waiting['message']}" if waiting.get("message") else ""

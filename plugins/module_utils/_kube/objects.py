@@ -34,7 +34,7 @@ def namespace_of(obj: Json) -> str | None:
 
 
 def label(obj: Json) -> str:
-    """"Deployment default/vllm", as messages name an object."""
+    """ "Deployment default/vllm", as messages name an object."""
     place = namespace_of(obj)
     return f"{obj['kind']} {place + '/' if place else ''}{name_of(obj)}"
 

@@ -101,7 +101,7 @@ def test_a_kind_that_is_not_served_is_empty(tmp_path: Path) -> None:
 def test_an_event_told_twice_is_one_that_happened_twice(tmp_path: Path) -> None:
     async def story(client: KubeClient) -> None:
         namespace = await client.get(NAMESPACES, None, "default") or {}
-        for _ in range(2):
+        for _unused in range(2):
             await client.event(namespace, "Warning", "Odd", "something is odd")
         (event,) = [item for item in await client.list(EVENTS) if item["reason"] == "Odd"]
         assert (event["count"], event["source"]["component"]) == (2, "test")

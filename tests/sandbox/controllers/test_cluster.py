@@ -127,7 +127,7 @@ def test_recreate_never_mixes_templates(tmp_path: Path) -> None:
         mixtures: set[tuple[str, ...]] = set()
 
         async def watch() -> None:
-            async for _ in client.watch(PODS):
+            async for _unused in client.watch(PODS):
                 mixtures.add(tuple(sorted(set(await images(client)))))
 
         watcher = asyncio.create_task(watch())

@@ -102,7 +102,7 @@ def test_addresses_are_distinct_and_not_used_again_at_once() -> None:
     pool = AddressPool("127.250.8.0/24")
     first = pool.take()
     pool.give_back(first)
-    others = [pool.take() for _ in range(252)]
+    others = [pool.take() for _unused in range(252)]
     assert first not in others and len(set(others)) == 252
     assert not {"127.250.8.0", "127.250.8.1", "127.250.8.255"} & set(others)
     assert pool.take() == first

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -37,6 +38,8 @@ class Server:
         self.name = name
         self.address = address
         self.well = True
+        self.hold: asyncio.Event | None = None
+        self.held = 0
         self.broken = collections.Counter[str]()
         self._runner: web.AppRunner | None = None
 
@@ -45,7 +48,7 @@ class Server:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.address, 8000).start()
+        await web.TCPSite(self._runner, self.address, 8000, backlog=2048).start()
 
     async def stop(self) -> None:
         if self._runner is not None:
@@ -55,6 +58,9 @@ class Server:
     async def _answer(self, request: web.Request) -> web.Response:
         if request.path == "/health":
             return web.Response(status=200 if self.well else 503)
+        if self.hold is not None:
+            self.held += 1
+            await self.hold.wait()
         if request.path == "/broken":
             self.broken[request.method] += 1
             return web.Response(status=503, text=self.name)
@@ -70,7 +76,7 @@ class Stage:
         self.vips = {EAST: f"{prefix}.2", WEST: f"{prefix}.3"}
         self.servers = {EAST: Server(EAST, f"{prefix}.12"), WEST: Server(WEST, f"{prefix}.13")}
         self.fleet = EnvoyFleet(directory=directory)
-        self.client = aiohttp.ClientSession(trust_env=False)
+        self.client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False)
 
     def backend(self, *regions: str, name: str = "ns/pool", check: HealthCheck = CHECK) -> Backend:
         places = [Endpoint(self.servers[region].address, 8000, region, f"{region}-a") for region in regions]
@@ -152,10 +158,47 @@ def test_a_new_endpoint_gets_nothing_before_it_is_healthy(tmp_path: Path) -> Non
             here.servers[EAST].well = False
             await here.program(EAST, backend=here.backend(WEST))
             await here.program(EAST)
-            for _ in range(20):
+            for _unused in range(20):
                 assert await here.ask(EAST) == (200, WEST)
             here.servers[EAST].well = True
             await here.comes(EAST, (200, EAST))
+
+    asyncio.run(scene())
+
+
+def test_an_endpoint_that_is_taken_out_gets_nothing_more(tmp_path: Path) -> None:
+    """However well it is: by default Envoy keeps a host for as long as it passes its checks."""
+
+    async def scene() -> None:
+        async with stage(tmp_path) as here:
+            await here.program(EAST)
+            assert await here.ask(EAST) == (200, EAST)
+            await here.program(EAST, backend=here.backend(WEST))
+            for _ in range(20):
+                assert await here.ask(EAST) == (200, WEST)
+
+    asyncio.run(scene())
+
+
+def test_more_requests_at_once_than_envoy_allows_by_itself(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with stage(tmp_path) as here:
+            await here.program(EAST)
+            here.servers[EAST].hold = asyncio.Event()
+            asked = [asyncio.create_task(here.ask(EAST)) for _ in range(1200)]
+            await until(lambda: asyncio.sleep(0, here.servers[EAST].held == 1200), "all requests have arrived")
+            here.servers[EAST].hold.set()
+            assert {status for status, _ in await asyncio.gather(*asked)} == {200}
+
+    asyncio.run(scene())
+
+
+def test_two_gateways_cannot_share_an_address(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with stage(tmp_path) as here:
+            two = [here.listener(EAST), dataclasses.replace(here.listener(EAST), gateway="ns/other")]
+            with pytest.raises(ProgrammingError, match="ns/gateway and ns/other both want"):
+                await here.fleet.program(two, {})
 
     asyncio.run(scene())
 
@@ -193,7 +236,7 @@ def test_reprogramming_neither_restarts_envoy_nor_loses_a_request(tmp_path: Path
                 await here.fleet.program([here.listener(EAST, rule)], {name: here.backend(EAST, name=name)})
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
-            assert answers and {status for status, _ in answers} == {200}
+            assert answers and {status for status, _unused in answers} == {200}
             assert here.pids() == before
 
     asyncio.run(scene())
@@ -217,7 +260,7 @@ def test_rules_by_prefix_host_and_weight(tmp_path: Path) -> None:
             assert await here.ask(EAST, "/v10") == (404, "fault filter abort")
             assert await here.ask(EAST, "/missing") == (503, "no healthy upstream")
             assert await here.ask(EAST, "/", Host="only.example:8080") == (200, WEST)
-            assert {(await here.ask(EAST, "/both"))[1] for _ in range(40)} == {EAST, WEST}
+            assert {(await here.ask(EAST, "/both"))[1] for _unused in range(40)} == {EAST, WEST}
 
     asyncio.run(scene())
 

@@ -54,9 +54,9 @@ def test_one_endpoint_left_keeps_its_regions_traffic() -> None:
 
 def test_a_health_check_on_another_port() -> None:
     endpoint = Endpoint("127.0.0.9", 8000, "us-east5", "us-east5-a")
-    text, _ = envoy_config.endpoints(Backend("pool", (endpoint,), HealthCheck(port=9000)), "us-east5")
+    text, _unused = envoy_config.endpoints(Backend("pool", (endpoint,), HealthCheck(port=9000)), "us-east5")
     assert '"health_check_config": {\n' in text and '"port_value": 9000' in text
-    text, _ = envoy_config.endpoints(Backend("pool", (endpoint,), HealthCheck(port=8000)), "us-east5")
+    text, _unused = envoy_config.endpoints(Backend("pool", (endpoint,), HealthCheck(port=8000)), "us-east5")
     assert "health_check_config" not in text
 
 

@@ -87,7 +87,7 @@ def test_a_server_becomes_ready_at_its_own_address(tmp_path: Path) -> None:
         assert main["containerID"].startswith("containerd://")
         workloads = {w["pod"]: w for w in here.kubelet.workloads()}
         assert workloads["one"]["address"] == one["status"]["podIP"] and alive(workloads["one"]["pid"])
-        reasons = {reason for reason, _ in await here.events("one")}
+        reasons = {reason for reason, _unused in await here.events("one")}
         assert {"Pulled", "Started"} <= reasons
 
     play(tmp_path, scene)
@@ -350,8 +350,8 @@ def test_an_image_is_pulled_once_per_node(tmp_path: Path) -> None:
         await here.ready("first")
         await here.client.create(PODS, pod("second", *SLEEP))
         await here.ready("second")
-        assert any("Successfully pulled" in message for _, message in await here.events("first"))
-        assert any("already present" in message for _, message in await here.events("second"))
+        assert any("Successfully pulled" in message for _unused, message in await here.events("first"))
+        assert any("already present" in message for _unused, message in await here.events("second"))
 
     play(tmp_path, scene)
 
@@ -655,7 +655,9 @@ def test_a_missing_service_account_is_told(tmp_path: Path) -> None:
         await here.client.create(PODS, pod("p", *SLEEP, spec_volumes=[BUCKET], meta_annotations=FUSE))
 
         async def look() -> bool:
-            return any('serviceaccounts "model-server" not found' in message for _, message in await here.events("p"))
+            return any(
+                'serviceaccounts "model-server" not found' in message for _unused, message in await here.events("p")
+            )
 
         await until(look, "event")
 

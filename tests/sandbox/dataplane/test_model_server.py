@@ -216,7 +216,7 @@ def test_a_stream_says_the_same_piece_by_piece(server: Server, path: str) -> Non
 
 
 def test_a_stream_without_usage_has_none(server: Server) -> None:
-    *chunks, _ = events(server.post("/v1/completions", {**PROMPT, "stream": True, "max_tokens": 2}, stream=True))
+    *chunks, _unused = events(server.post("/v1/completions", {**PROMPT, "stream": True, "max_tokens": 2}, stream=True))
     assert all("usage" not in json.loads(chunk) and json.loads(chunk)["choices"] for chunk in chunks)
 
 
@@ -228,7 +228,7 @@ def test_the_first_token_takes_longer_than_the_next_ones(server: Server) -> None
         lines = a.iter_lines()
         next(lines)
         first = time.monotonic() - begin
-        for _ in lines:
+        for _unused in lines:
             pass
         whole = time.monotonic() - begin
     assert 0.02 <= first < whole
@@ -296,7 +296,7 @@ def test_metrics_count_and_queue(server: Server) -> None:
     }
     tokens = server.metric("vllm:generation_tokens_total", **names)
     body = {**PROMPT, "max_tokens": 200, "ignore_eos": True}
-    threads = [threading.Thread(target=server.post, args=("/v1/completions", body)) for _ in range(4)]
+    threads = [threading.Thread(target=server.post, args=("/v1/completions", body)) for _unused in range(4)]
     for thread in threads:
         thread.start()
     seen = {"running": 0.0, "waiting": 0.0, "cache": 0.0}

@@ -131,6 +131,7 @@ class Kubectl:
 
     def __init__(self, kubeconfig: Path, home: Path, namespace: str) -> None:
         self._command = [str(Path(sys.executable).parent / "kubectl"), "--kubeconfig", str(kubeconfig), "-n", namespace]
+        self.namespace = namespace
         self._environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
 
     def run(self, *arguments: str, given: t.Any = None) -> subprocess.CompletedProcess[str]:

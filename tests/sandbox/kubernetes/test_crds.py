@@ -385,7 +385,7 @@ def test_the_rules_beside_the_schemas(kind: str, spec: Json, complaint: str) -> 
     obj = sample(kind)
     obj["spec"] = spec
     found = causes(obj)
-    field, _, words = complaint.partition(": ")
+    field, _unused, words = complaint.partition(": ")
     assert len(found) == bool(complaint)
     assert [cause for cause in found if not cause.startswith(f"{field}: ") or words not in cause] == []
 

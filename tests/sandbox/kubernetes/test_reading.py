@@ -117,7 +117,7 @@ def test_watch_of_forgotten_history_is_gone(raw: t.Any, running: t.Any, namespac
     def churn() -> None:
         store = running.server._operations.store
         lease = {"metadata": {"name": "churn", "namespace": namespace, "uid": "u"}}
-        for _ in range(HISTORY + 5):
+        for _unused in range(HISTORY + 5):
             store.put("coordination.k8s.io/leases", {**lease, "metadata": dict(lease["metadata"])})
 
     running.within(churn)

@@ -145,7 +145,7 @@ class Iam:
 
 
 def member(policy: Iam, monkeypatch: pytest.MonkeyPatch, **params: t.Any) -> Member:
-    monkeypatch.setattr(iam, "policy_of", lambda *_: iam.Policy("project p", policy.read, policy.write))
+    monkeypatch.setattr(iam, "policy_of", lambda *_unused: iam.Policy("project p", policy.read, policy.write))
     quick = functools.partial(retry_while, backoff=Backoff(first=0.001))
     monkeypatch.setattr(iam, "retry_while", quick)
     gcp = types.SimpleNamespace(project="p", is_absent=lambda error: False)

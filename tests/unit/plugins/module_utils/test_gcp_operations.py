@@ -101,13 +101,13 @@ def test_the_answer_of_the_write_is_the_first_look() -> None:
 
 def test_waits_until_it_ends() -> None:
     states = [CONTAINER, CONTAINER, {**CONTAINER, "status": "DONE", "endTime": "now"}]
-    ended = wait_operation(lambda _: states.pop(0), CONTAINER, timeout=60, what="x", clock=FakeTime().clock())
+    ended = wait_operation(lambda _unused: states.pop(0), CONTAINER, timeout=60, what="x", clock=FakeTime().clock())
     assert ended["endTime"] == "now"
 
 
 def test_a_timeout_shows_the_progress() -> None:
     with pytest.raises(WaitTimeout, match=r"waited 7 s for create x: operation op-c is RUNNING \(40%\)"):
-        wait_operation(lambda _: COMPUTE, COMPUTE, timeout=7, what="create x", clock=FakeTime().clock())
+        wait_operation(lambda _unused: COMPUTE, COMPUTE, timeout=7, what="create x", clock=FakeTime().clock())
     assert progress_of(CONTAINER) == "operation op-k is RUNNING (nodes: 1/2)"
     assert progress_of(LONG) == "operation operations/op-l is RUNNING"
 
@@ -133,7 +133,7 @@ def test_busy_for_too_long_says_with_what() -> None:
         raise busy()
 
     with pytest.raises(WaitTimeout, match="operation-9") as failure:
-        retry_while(lambda _: True, call, timeout=3, what="update c", clock=FakeTime().clock())
+        retry_while(lambda _unused: True, call, timeout=3, what="update c", clock=FakeTime().clock())
     json.dumps(failure.value.details)  # they become a module's result
 
 

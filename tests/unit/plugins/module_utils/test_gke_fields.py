@@ -316,9 +316,17 @@ def test_labels_of_a_cluster_are_added_to_the_others() -> None:
         ),
         (
             {"config": {"taints": [{"key": "a", "effect": "NO_EXECUTE"}]}},
-            {"config": {"taints": [{"key": "old", "effect": "NO_EXECUTE"}, {"key": "google.com/tpu", "value": "present"}]}},
+            {
+                "config": {
+                    "taints": [{"key": "old", "effect": "NO_EXECUTE"}, {"key": "google.com/tpu", "value": "present"}]
+                }
+            },
             "update_node_pool",
-            {"taints": {"taints": [{"key": "a", "effect": "NO_EXECUTE"}, {"key": "google.com/tpu", "value": "present"}]}},
+            {
+                "taints": {
+                    "taints": [{"key": "a", "effect": "NO_EXECUTE"}, {"key": "google.com/tpu", "value": "present"}]
+                }
+            },
         ),
         ({"config": {"tags": ["t"]}}, {}, "update_node_pool", {"tags": {"tags": ["t"]}}),
         (

@@ -111,9 +111,7 @@ def test_a_cluster_without_ip_endpoint_is_reached_by_its_name(monkeypatch: pytes
     ("cluster", "message"),
     [(NotFound("404", code=404), f"no cluster {NAME}"), ({"status": "PROVISIONING"}, "no endpoint yet: it is PROVIS")],
 )
-def test_a_cluster_that_is_not_there(
-    monkeypatch: pytest.MonkeyPatch, cluster: Json | Exception, message: str
-) -> None:
+def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, cluster: Json | Exception, message: str) -> None:
     with pytest.raises(kube.ClusterMissing, match=message):
         connect(monkeypatch, cluster)
 

@@ -366,6 +366,4 @@ def test_a_plans_report_keeps_secrets(server: Server, planner: Planner) -> None:
     updated = report(converge(planner, secret), diff=True)
     assert "aHVudGVy" not in json.dumps([created, updated])
     assert "bmV3" not in json.dumps([created, updated])
-    assert updated["plan"]["changes"] == [
-        {"object": "Secret default/s", "action": "update", "fields": [".data.token"]}
-    ]
+    assert updated["plan"]["changes"] == [{"object": "Secret default/s", "action": "update", "fields": [".data.token"]}]

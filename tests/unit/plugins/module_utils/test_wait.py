@@ -36,7 +36,9 @@ def test_pauses_grow_to_the_cap_and_the_last_ends_at_the_deadline() -> None:
     time = FakeTime()
     looks = []
     with pytest.raises(WaitTimeout):
-        wait_for(lambda: looks.append(1), lambda _: False, timeout=12, what="x", backoff=STEADY, clock=time.clock())
+        wait_for(
+            lambda: looks.append(1), lambda _unused: False, timeout=12, what="x", backoff=STEADY, clock=time.clock()
+        )
     assert time.pauses == [1.0, 2.0, 4.0, 4.0, 1.0]
     assert len(looks) == 6  # one more look at the deadline itself
 
@@ -46,7 +48,7 @@ def test_timeout_says_what_is_missing() -> None:
     with pytest.raises(WaitTimeout) as failure:
         wait_for(
             lambda: {"state": "CREATING"},
-            lambda _: False,
+            lambda _unused: False,
             timeout=5,
             what="network vpc",
             why=lambda seen: f"it is {seen['state']}",
@@ -68,6 +70,6 @@ def test_an_error_of_done_ends_the_wait() -> None:
 
 def test_jitter_stays_in_its_bounds() -> None:
     pauses = Backoff(first=10.0, factor=1.0, cap=10.0, jitter=0.2).pauses()
-    seen = [next(pauses) for _ in range(200)]
+    seen = [next(pauses) for _unused in range(200)]
     assert all(8.0 <= pause <= 12.0 for pause in seen)
     assert len(set(seen)) > 100

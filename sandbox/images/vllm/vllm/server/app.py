@@ -107,8 +107,8 @@ class Application:
 
         answers = await asyncio.gather(*(one(index) for index in range(len(asked.requests))))
         prompt_tokens = sum(request.prompt_tokens for request in asked.requests)
-        used = protocol.usage(prompt_tokens, sum(tokens for _, tokens in answers))
-        await respond(send, 200, protocol.whole(asked, [choice for choice, _ in answers], used))
+        used = protocol.usage(prompt_tokens, sum(tokens for _unused, tokens in answers))
+        await respond(send, 200, protocol.whole(asked, [choice for choice, _unused in answers], used))
 
     async def _stream(self, asked: Asked, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", _EVENTS)]})

@@ -21,7 +21,7 @@ def wrap(app: AsgiApp, names: list[str]) -> AsgiApp:
     ImportError and AttributeError as importing does.
     """
     for name in names:
-        module, _, attribute = name.rpartition(".")
+        module, _unused, attribute = name.rpartition(".")
         imported = getattr(importlib.import_module(module), attribute)
         if inspect.isclass(imported):
             app = t.cast(t.Any, imported)(app)
