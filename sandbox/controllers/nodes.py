@@ -77,6 +77,7 @@ def _node(cluster: Json, pool: Json, zone: str, index: int, address: str | None)
     suffix = _digest(cluster["name"], pool["name"], zone, str(index))[8:12]
     stem = "tpu" if kind.chips else f"{cluster['name']}-{pool['name']}"[:45].rstrip("-")  # 63 characters in all
     name = f"gke-{stem}-{group}-{suffix}"
+    taints = _taints(config, kind)
     version = pool.get("version") or cluster.get("currentMasterVersion") or "0"
     return {
         "apiVersion": "v1",
@@ -84,7 +85,7 @@ def _node(cluster: Json, pool: Json, zone: str, index: int, address: str | None)
         "metadata": {"name": name, "labels": {**_labels(pool, zone, kind), "kubernetes.io/hostname": name}},
         "spec": {
             "providerID": f"gce://{cluster.get('project', 'sandbox')}/{zone}/{name}",
-            **({"taints": taints} if (taints := _taints(config, kind)) else {}),
+            **({"taints": taints} if taints else {}),
         },
         "status": _status(kind, config, version, name, address),
     }

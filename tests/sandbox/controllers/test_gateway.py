@@ -193,8 +193,8 @@ def test_listeners_have_the_longest_prefix_first() -> None:
     assert made == [Listener("default/gw", "http", region, address, 8080, wanted) for region, address in vips]
 
 
-def policy(name: str, default: Json, /, *, age: int = 0, **reference: str) -> Json:
-    meta = {"namespace": "default", "name": name, "uid": name, "creationTimestamp": f"2026-01-0{age + 1}T00:00:00Z"}
+def policy(own: str, default: Json, /, *, age: int = 0, **reference: str) -> Json:
+    meta = {"namespace": "default", "name": own, "uid": own, "creationTimestamp": f"2026-01-0{age + 1}T00:00:00Z"}
     return {"metadata": meta, "spec": {"default": default, "targetRef": {**IMPORT, **reference}}}
 
 

@@ -85,7 +85,10 @@ def test_foreground_waits_for_dependents(core: client.CoreV1Api, namespace: str,
     child["metadata"]["finalizers"] = ["example.com/hold"]
     core.create_namespaced_config_map(namespace, child)
     core.delete_namespaced_config_map("owner", namespace, propagation_policy="Foreground")
-    look = lambda: core.read_namespaced_config_map("child", namespace).metadata.deletion_timestamp  # noqa: E731
+
+    def look() -> object:
+        return core.read_namespaced_config_map("child", namespace).metadata.deletion_timestamp
+
     eventually(look, "the child is told to go")
     assert core.read_namespaced_config_map("owner", namespace).metadata.finalizers == ["foregroundDeletion"]
     core.patch_namespaced_config_map("child", namespace, {"metadata": {"finalizers": None}})

@@ -57,7 +57,7 @@ def files(repo_id: str, revision: str) -> dict[str, Callable[[], bytes]]:
         "special_tokens_map.json": {"bos_token": "<bos>", "eos_token": "<eos>"},
         "model.safetensors.index.json": index,
     }
-    made: dict[str, Callable[[], bytes]] = {"README.md": lambda: f"# {repo_id}\n".encode()}
+    made: dict[str, Callable[[], bytes]] = {"README.md": f"# {repo_id}\n".encode}
     made |= {name: functools.partial(_document, document) for name, document in documents.items()}
     made |= {shard: functools.partial(_shard, f"{repo_id}@{revision}", n) for n, shard in enumerate(shards)}
     return made

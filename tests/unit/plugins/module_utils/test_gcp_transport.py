@@ -98,7 +98,7 @@ def rest(*script: t.Any, plan_only: bool = False) -> tuple[Rest, Session]:
 )
 def test_errors_in_googles_shape(code: int, body: Json, kind: type[ApiError], status: str, reason: str) -> None:
     error = api_error(code, body, "GET x")
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert (error.code, error.status, error.reason) == (code, status, reason)
     assert body["error"]["message"] in error.message
 
