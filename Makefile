@@ -40,7 +40,6 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p sandbox -p ansible_collections.aiserving.gke.plugins
-	$(BIN)/mypy tests
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
 	$(BIN)/antsibull-changelog lint

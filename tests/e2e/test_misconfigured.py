@@ -34,7 +34,7 @@ def test_without_dranet_the_pods_stay_pending_and_the_role_says_why(one_region: 
     run = one_region.play("site.yml", "-e", '{"model_wait_timeout": 30, "cluster_wait_timeout": 300}')
     assert run.code != 0
     assert "Serve the model" in run.output
-    assert "cannot allocate all claims" in run.output
+    assert "device class netdev.google.com does not exist" in run.output
     pods = one_region.kubectl(
         "us-east5-b/gke-us-east5", "get", "pods", "-l", "app.kubernetes.io/component=model-server"
     )

@@ -16,6 +16,8 @@ import typing as t
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
+import aiohttp
+
 from sandbox.client import CONFIG_MAPS, EVENTS, NODES, PODS, SERVICE_ACCOUNTS, KubeClient
 from sandbox.dataplane import Kubelet
 from sandbox.interfaces import ClusterKey, Json
@@ -212,3 +214,37 @@ def alive(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
+
+
+SLEEP = ("python3", "-c", "import time; print('up', flush=True); time.sleep(600)")
+SERVE = ("python3", "-m", "http.server", "8000")
+HTTP = {"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 5}
+BUCKET: Json = {
+    "name": "weights",
+    "csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": {"bucketName": "weights"}},
+}
+FUSE = {"gke-gcsfuse/volumes": "true"}
+
+
+def play(directory: Path, scene: Callable[[World], Awaitable[None]], latency: Latency = FAST) -> None:
+    """Run the scene in a world; whatever happened in it, no process is left of it."""
+
+    async def run() -> None:
+        started: list[int] = []
+        async with world(directory, latency) as here:
+            try:
+                await scene(here)
+            finally:
+                started = here.pids()
+        assert not [pid for pid in started if alive(pid)]
+
+    asyncio.run(run())
+
+
+async def get(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession(trust_env=False) as session, session.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+def phase_is(*phases: str) -> Callable[[Json], bool]:
+    return lambda pod: pod.get("status", {}).get("phase") in phases

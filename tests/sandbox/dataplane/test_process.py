@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,13 +43,16 @@ def test_a_process_ends_with_a_sandbox_that_is_killed() -> None:
     assert parent.stdout is not None
     with parent.stdout:
         child = int(parent.stdout.readline())
-    assert alive(child)
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 10
-    while alive(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    try:
+        parent.kill()
+        parent.wait()
+        deadline = time.monotonic() + 10
+        while alive(child):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def test_stop_asks_first_and_kills_after_the_grace(tmp_path: Path) -> None:
