@@ -168,7 +168,7 @@ def test_a_creation_that_was_not_waited_for_is_picked_up(cloud: Json, cloud_serv
     assert not joined["changed"] and joined["cluster"]["status"] == "RUNNING"
     operations = cloud_server.request("GET", "container", f"v1/projects/test-project/locations/{ZONE}/operations")
     mine = [one for one in operations["operations"] if one["targetLink"].endswith("/serving")]
-    assert mine[-1]["operationType"] == "CREATE_CLUSTER"
+    assert mine[-1]["name"] == started["operation"]["name"]
 
     own = {**cloud, "name": "serving", "location": ZONE}
     leaving = run_module("cluster", {**own, "state": "absent", "wait": False})
