@@ -19,7 +19,7 @@ from pathlib import Path
 
 from checkout import ROOT
 
-TESTS = ["tests/unit", "tests/integration"]
+TESTS = ["tests/unit"]
 
 
 def newest_interpreter() -> Path | None:

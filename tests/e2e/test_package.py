@@ -17,7 +17,9 @@ from e2e.estate import BIN, ROOT, Estate, run
 def build_and_install(directory: Path) -> tuple[Path, Path]:
     """Build the tarball from a clean copy and install it; returns (tarball, collections path)."""
     source = copy_collection(directory / "source")
-    environment = {**os.environ, "ANSIBLE_CONFIG": os.devnull}
+    empty = directory / "ansible.cfg"
+    empty.touch()
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(empty)}
     galaxy = [str(BIN / "ansible-galaxy"), "collection"]
     build = run([*galaxy, "build", "--output-path", str(directory)], cwd=source, env=environment)
     assert build.code == 0, build.output
@@ -32,7 +34,11 @@ def test_playbooks_run_from_the_installed_collection(built: Estate, tmp_path: Pa
     _tarball, installed = build_and_install(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    environment = {"ANSIBLE_CONFIG": "/dev/null", "ANSIBLE_COLLECTIONS_PATH": str(installed), "PYTHONPATH": ""}
+    environment = {
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(installed),
+        "PYTHONPATH": "",
+    }
     site = built.play("aiserving.gke.site", "--check", cwd=elsewhere, **environment)
     assert site.code == 0, site.output
     assert site.changed() == 0, site.output

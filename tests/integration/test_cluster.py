@@ -225,6 +225,7 @@ def test_bad_options_are_refused(cloud: Json, options: Json, says: str) -> None:
 
 def test_a_cluster_that_does_not_come_up_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DONE with an error is no success, and the cluster that GKE keeps is no success later either."""
+
     async def refuse(self: t.Any, key: t.Any, version: str) -> t.NoReturn:
         raise RuntimeError("the control plane did not start")
 

@@ -25,7 +25,8 @@ FEATURE_FIELDS: tuple[Field, ...] = (
 _REMEDIES: tuple[tuple[str, str], ...] = (
     (
         r"(?i)lost connection|unreachable|not reachable",
-        "register the cluster anew (aiserving.gke.fleet_membership with recreate: true)",
+        "register the cluster anew (aiserving.gke.fleet_membership with recreate: true; "
+        "with force: true when it is the config membership)",
     ),
     (
         r"(?i)permission|denied|forbidden|unauthorized",

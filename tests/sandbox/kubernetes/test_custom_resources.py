@@ -9,8 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from kubernetes import client, dynamic
-from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError, UnprocessibleEntityError
+from kubernetes import dynamic
 
 from sandbox.kubernetes import crds
 
@@ -32,18 +31,6 @@ def test_definition_is_established_at_once(widgets: Json) -> None:
     assert conditions == {"NamesAccepted": "True", "Established": "True"}
     assert widgets["status"]["storedVersions"] == ["v1"]
     assert widgets["spec"]["names"]["listKind"] == "WidgetList"
-
-
-def test_objects_are_defaulted_pruned_and_validated(served: t.Any, raw: t.Any, namespace: str) -> None:
-    made = raw("POST", f"{API}/{namespace}/widgets", {**widget(), "surplus": 1}).json()
-    assert made["spec"] == {"size": 1, "color": "green"} and "surplus" not in made
-    assert made["metadata"]["generation"] == 1
-    with pytest.raises(UnprocessibleEntityError) as error:
-        served.create(widget("bad", size=0, color="blue"), namespace=namespace)
-    assert b"spec.size: Invalid value: 0" in error.value.body
-    assert b'spec.color: Unsupported value: \\"blue\\"' in error.value.body
-    strict = raw("POST", f"{API}/{namespace}/widgets?fieldValidation=Strict", widget("strict", surplus=1))
-    assert strict.status == 400 and 'unknown field "spec.surplus"' in strict.json()["message"]
 
 
 def test_status_and_generation(served: t.Any, namespace: str) -> None:
@@ -99,29 +86,6 @@ def test_apply_merges_by_owner(served: t.Any, raw: t.Any, namespace: str) -> Non
     unknown = raw("PATCH", f"{path}?fieldManager=two&dryRun=All", widget(surplus=1), apply)
     assert ".spec.surplus: field not declared in schema" in unknown.json()["message"]
     assert raw("PATCH", path, widget(), apply).status == 400
-
-
-def test_definition_takes_its_objects_along(
-    api_client: client.ApiClient, build: t.Any, dynamic_client: dynamic.DynamicClient, namespace: str, eventually: t.Any
-) -> None:
-    extensions = client.ApiextensionsV1Api(api_client)
-    extensions.create_custom_resource_definition(build.crd("gadgets", "gone.example.com", "Gadget"))
-    gadgets = dynamic_client.resources.get(api_version="gone.example.com/v1", kind="Gadget")
-    one = {"apiVersion": "gone.example.com/v1", "kind": "Gadget", "metadata": {"name": "g"}, "spec": {"size": 1}}
-    gadgets.create(one, namespace=namespace)
-    extensions.delete_custom_resource_definition("gadgets.gone.example.com")
-
-    def withdrawn() -> bool:
-        try:
-            gadgets.get(name="g", namespace=namespace)
-        except NotFoundError as error:
-            return b"could not find the requested resource" in error.body
-        return False
-
-    eventually(withdrawn, "the kind is not served any more")
-    dynamic_client.resources.invalidate_cache()
-    with pytest.raises(ResourceNotFoundError):
-        dynamic_client.resources.get(api_version="gone.example.com/v1", kind="Gadget")
 
 
 @pytest.mark.parametrize(

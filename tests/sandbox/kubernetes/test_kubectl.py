@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import typing as t
 
-import pytest
-
 Json = dict[str, t.Any]
 
 
@@ -85,30 +83,6 @@ def test_every_builtin_kind_has_a_table(kubectl: t.Any) -> None:
     kubectl("get", ",".join(names), "-A")
 
 
-def test_label_annotate_and_describe(kubectl: t.Any, build: t.Any) -> None:
-    kubectl("create", "-f", "-", given=build.pod())
-    assert kubectl("label", "pod", "one", "tier=front") == "pod/one labeled\n"
-    assert kubectl("annotate", "pod", "one", "note=hello world") == "pod/one annotated\n"
-    assert kubectl("label", "pod", "one", "app-") == "pod/one unlabeled\n"
-    event = {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": "one.1"},
-        "involvedObject": {"kind": "Pod", "name": "one", "namespace": kubectl.namespace},
-        "type": "Warning",
-        "reason": "FailedScheduling",
-        "message": "0/2 nodes are available",
-        "source": {"component": "default-scheduler"},
-        "firstTimestamp": "2026-01-01T00:00:00Z",
-        "lastTimestamp": "2026-01-01T00:00:00Z",
-        "count": 1,
-    }
-    kubectl("create", "-f", "-", given=event)
-    text = kubectl("describe", "pod", "one")
-    assert "tier=front" in text and "hello world" in text and "0/2 nodes are available" in text
-    assert "FailedScheduling" in kubectl("get", "events") and "FailedScheduling" in kubectl("events")
-
-
 def test_wait_for_a_condition_and_for_deletion(kubectl: t.Any, build: t.Any) -> None:
     kubectl("create", "-f", "-", given=build.deployment())
     waiting = kubectl.start("wait", "deployment/web", "--for=condition=Available", "--timeout=20s")
@@ -121,15 +95,6 @@ def test_wait_for_a_condition_and_for_deletion(kubectl: t.Any, build: t.Any) -> 
     assert kubectl("delete", "deploy", "web").startswith('deployment.apps "web" deleted')
     output, trouble = waiting.communicate(timeout=30)
     assert waiting.returncode == 0, trouble
-
-
-def test_delete_waits_for_finalizers(kubectl: t.Any) -> None:
-    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["example.com/hold"]}}
-    kubectl("create", "-f", "-", given=held)
-    assert "timed out" in kubectl.fails("delete", "configmap", "held", "--timeout=1s")
-    deleting = kubectl.start("delete", "configmap", "held", "--timeout=20s")
-    kubectl("patch", "configmap", "held", "--type=json", "-p", '[{"op":"remove","path":"/metadata/finalizers"}]')
-    assert deleting.communicate(timeout=30)[0].startswith('configmap "held" deleted') and deleting.returncode == 0
 
 
 def test_logs(kubectl: t.Any, build: t.Any, running: t.Any, eventually: t.Any) -> None:
@@ -148,28 +113,6 @@ def test_logs(kubectl: t.Any, build: t.Any, running: t.Any, eventually: t.Any) -
     kubectl("patch", "pod", "one", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Succeeded"}}')
     assert following.wait(20) == 0
     assert "not valid for pod" in kubectl.fails("logs", "one", "-c", "other")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("create", "namespace", "made-by-kubectl"),
-        ("create", "configmap", "c", "--from-literal=a=b"),
-        ("create", "secret", "generic", "s", "--from-literal=a=b"),
-        ("create", "serviceaccount", "runner"),
-        ("create", "deployment", "web", "--image=nginx", "--replicas=3", "--port=80"),
-        ("create", "job", "j", "--image=busybox", "--", "true"),
-        ("create", "cronjob", "c", "--image=busybox", "--schedule=0 0 * * *"),
-        ("create", "service", "clusterip", "s", "--tcp=80:8080"),
-        ("create", "role", "r", "--verb=get", "--resource=pods"),
-        ("create", "rolebinding", "b", "--role=r", "--serviceaccount=default:runner"),
-        ("run", "alone", "--image=nginx"),
-        ("auth", "can-i", "create", "pods"),
-    ],
-    ids=lambda command: " ".join(command[:3]),
-)
-def test_imperative_commands(kubectl: t.Any, command: tuple[str, ...]) -> None:
-    kubectl(*command)
 
 
 def test_rollout_and_expose(kubectl: t.Any, build: t.Any) -> None:
