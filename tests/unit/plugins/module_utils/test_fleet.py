@@ -103,6 +103,7 @@ def recorded(shared: Path, name: str) -> list[Json]:
 def test_recorded_answers_show_no_difference(shared: Path, name: str, collection: str, fields: t.Any) -> None:
     seen = 0
     wanted: dict[str, Json] = {}
+    live: Json = {}
     for entry in recorded(shared, name):
         if "gkehub" not in entry["url"] or f"/{collection}" not in entry["url"]:
             continue
