@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 import typing as t
@@ -125,15 +127,13 @@ def test_probe_refuses_a_rate_of_zero(tmp_path: Path) -> None:
 
 def test_watch_sees_a_running_load_settle(endpoint: Endpoint, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
-    load = threading.Thread(
-        target=probe, args=(endpoint.url, tmp_path), kwargs={"duration": 120, "stop_file": str(stop)}
-    )
+    arguments = {"targets": [{"name": "a", "url": endpoint.url}], "model": "m", "rate": 50, "duration": 120}
+    arguments |= {"records": str(tmp_path / "records.jsonl"), "stop_file": str(stop)}
     watched = {"records": str(tmp_path / "records.jsonl"), "expected": {"a": ["a"]}, "stable": 1}
-    # The module runner redirects stdout, which is one per process: the load must not run in this one.
-    pid = os.fork()
-    if pid == 0:
-        load.run()
-        os._exit(0)
+    # The module runner redirects stdout, which is one per process: the load needs another.
+    code = f"from module_runner import run_module; run_module('inference_probe', {arguments!r})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    load = subprocess.Popen([sys.executable, "-c", code], env=environment)
     try:
         assert run_module("drill_watch", {**watched, "timeout": 60})["settled"]
         with pytest.raises(ModuleFailed, match="waited 1 s for the service to settle: a: served by a, wanted b"):
@@ -144,7 +144,7 @@ def test_watch_sees_a_running_load_settle(endpoint: Endpoint, tmp_path: Path) ->
         assert not unsettled["settled"] and "no request" in unsettled["missing"]
     finally:
         stop.touch()
-        os.waitpid(pid, 0)
+        assert load.wait(timeout=60) == 0
 
 
 def test_report_judges_a_file_of_records(endpoint: Endpoint, tmp_path: Path) -> None:
