@@ -195,6 +195,15 @@ def test_a_change_waits_for_somebody_elses_operation(cloud: Json, serving: Json,
     assert live["cluster"]["vertical_pod_autoscaling"] == {"enabled": True}
 
 
+def test_a_cluster_joins_the_fleet_of_its_project(cloud: Json, serving: Json) -> None:
+    own = {**cloud, "name": "serving", "location": ZONE, "fleet": {"project": "test-project"}}
+    joined = run_module("cluster", own)
+    assert joined["plan"]["changes"][0]["call"] == "update_cluster.desiredFleet"
+    # Google answers with the project's number, and keeps the membership in the region.
+    assert joined["cluster"]["fleet"]["membership"].endswith("/locations/us-east5/memberships/serving")
+    assert not run_module("cluster", own)["changed"]
+
+
 def test_labels_survive_a_change_in_between(cloud: Json, serving: Json, cloud_server: t.Any) -> None:
     """The fingerprint is that of the moment of writing, not that of the comparison."""
     path = f"v1/projects/test-project/locations/{ZONE}/clusters/serving"
@@ -215,11 +224,13 @@ def test_labels_survive_a_change_in_between(cloud: Json, serving: Json, cloud_se
         ({"initial_cluster_version": "1.33", "min_version": "1.34"}, "initial_cluster_version:"),
         ({"master_version": "newest"}, "master_version:"),
         ({"logging_config": {"component_config": {"enable_components": ["EVERYTHING"]}}}, "EVERYTHING"),
+        ({"resource_labels": {"team": True}}, "resourceLabels"),
     ],
 )
 def test_bad_options_are_refused(cloud: Json, options: Json, says: str) -> None:
-    with pytest.raises(ModuleFailed, match=says):
-        run_module("cluster", {**cloud, "name": "bad", "location": ZONE, **options})
+    for check in (True, False):
+        with pytest.raises(ModuleFailed, match=says):
+            run_module("cluster", {**cloud, "name": "bad", "location": ZONE, **options}, check=check)
     assert run_module("cluster_info", cloud)["clusters"] == []
 
 

@@ -20,6 +20,7 @@ from .._reconcile import Json
 from . import preflight
 from .api import Gke
 from .clusters import Cluster, check_versions, connection_of, explain_immutable, without_secrets
+from .messages import to_message
 from .names import ClusterName, check_location, check_name
 from .node_pools import NodePool, network_warning
 
@@ -34,6 +35,11 @@ def stated(module: AnsibleModule) -> Json:
     return t.cast(Json, to_api({key: value for key, value in module.params.items() if key not in _HOW}))
 
 
+def _check_values(kind: str, desired: Json) -> None:
+    """Refuse values that the API cannot hold (a label that is no string) in check mode too. Raises CollectionError."""
+    to_message(kind, {key: value for key, value in desired.items() if key not in ("masterVersion", "nodeCount")})
+
+
 def cluster(module: AnsibleModule) -> Json:
     params = module.params
     name, location = check_name("name", params["name"]), check_location("location", params["location"])
@@ -42,6 +48,7 @@ def cluster(module: AnsibleModule) -> Json:
     check_versions(desired, floor)
     gcp = connect(module)
     gke = Gke(gcp, wait=params["wait"], timeout=params["wait_timeout"])
+    _check_values("Cluster", desired)
     resource = Cluster(
         gke,
         ClusterName(gcp.project, location, name),
@@ -69,6 +76,7 @@ def node_pool(module: AnsibleModule) -> Json:
     desired = preflight.complete(stated(module), dranet=dranet) if present else {}
     gcp = connect(module)
     gke = Gke(gcp, wait=params["wait"], timeout=params["wait_timeout"])
+    _check_values("NodePool", desired)
     path = ClusterName(gcp.project, params["location"], params["cluster"])
     if present and dranet and (found := gke.find("get_cluster", str(path))) is not None:
         preflight.check_dranet(found, desired)
