@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Unreachable
+from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 from integration.conftest import NoClusters, running_cloud
 from module_runner import ModuleFailed, run_module
 
@@ -250,11 +252,11 @@ def test_a_cluster_that_does_not_come_up_is_a_failure(tmp_path: Path, monkeypatc
         assert run_module("cluster", absent)["changed"]
 
 
-def test_an_answer_that_was_lost_does_not_create_twice(cloud: Json, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request lands, the answer does not: what came of it is looked up."""
-    from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Unreachable
-    from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
-
+@pytest.mark.parametrize("over", [False, True])
+def test_an_answer_that_was_lost_does_not_create_twice(
+    cloud: Json, monkeypatch: pytest.MonkeyPatch, over: bool
+) -> None:
+    """The request lands, the answer does not: its operation is looked up, or what is there once that is over."""
     sent: list[str] = []
     original = Gke._send
 
@@ -265,12 +267,14 @@ def test_an_answer_that_was_lost_does_not_create_twice(cloud: Json, monkeypatch:
             raise Unreachable("connection reset", sent=True)
         return answer
 
-    monkeypatch.setattr(Gke, "_send", lossy)
     own = {**cloud, "name": "lost", "location": ZONE}
-    made = run_module("cluster", own)
+    with monkeypatch.context() as patched:
+        patched.setattr(Gke, "_send", lossy)
+        if over:
+            patched.setattr(Gke, "running", lambda self, target: None)
+        made = run_module("cluster", own)
     assert made["cluster"]["status"] == "RUNNING"
     assert sent.count("create_cluster") == 1
-    monkeypatch.undo()
     run_module("cluster", {**own, "state": "absent"})
 
 

@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 from integration.conftest import CloudServer
 from module_runner import ModuleFailed, run_module
 
@@ -183,6 +184,39 @@ def test_a_stockout_is_a_failure_until_the_pool_is_replaced(cloud: Json, monkeyp
     assert replaced["plan"]["action"] == "recreate"
     assert replaced["node_pool"]["status"] == "RUNNING"
     assert not run_module("node_pool", {**cloud, **TPU, "recreate": True})["changed"]
+
+
+def test_a_replacement_that_is_broken_too_is_no_success(cloud: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    """recreate overlooks what an earlier run has left behind, not what this one has made."""
+    run_module("node_pool", {**cloud, **TPU})
+    original = Gke._send
+
+    def ill(self: Gke, method: str, body: Json) -> Json:
+        answer = original(self, method, body)
+        if method == "get_node_pool" and answer["status"] == "RUNNING":
+            conditions = [{"canonicalCode": "RESOURCE_EXHAUSTED", "message": "[GCE_STOCKOUT]: no room"}]
+            return {**answer, "status": "RUNNING_WITH_ERROR", "conditions": conditions}
+        return answer
+
+    monkeypatch.setattr(Gke, "_send", ill)
+    with pytest.raises(ModuleFailed, match=r"node pool tpu is RUNNING_WITH_ERROR.*no room.*reservation"):
+        run_module("node_pool", {**cloud, **TPU, "recreate": True})
+
+
+def test_a_replacement_begins_when_the_old_pool_is_gone(cloud: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_module("node_pool", {**cloud, **TPU})
+    sent: list[str] = []
+    original = Gke._send
+
+    def watched(self: Gke, method: str, body: Json) -> Json:
+        sent.append(method)
+        return original(self, method, body)
+
+    monkeypatch.setattr(Gke, "_send", watched)
+    other = {**TPU, "config": {**TPU["config"], "spot": False}, "recreate": True, "wait": False}
+    started = run_module("node_pool", {**cloud, **other})
+    assert started["node_pool"]["status"] == "PROVISIONING"
+    assert sent.index("delete_node_pool") < sent.index("get_operation") < sent.index("create_node_pool")
 
 
 def test_a_creation_that_was_not_waited_for_is_picked_up(cloud: Json) -> None:
