@@ -96,6 +96,13 @@ def test_a_later_apply_takes_the_replicas_back_without_force(cluster: Cluster, n
     assert wanted(cluster, web) == 2
 
 
+def test_an_apply_after_down_and_back_has_nothing_to_do(cluster: Cluster, namespace: str, web: str) -> None:
+    for replicas in (0, 2):
+        scale(cluster, namespace, replicas, wait=False)
+    again = apply(cluster, deployment(namespace), wait=False)
+    assert not again["changed"], again["plan"]
+
+
 def test_what_is_not_there(cluster: Cluster, namespace: str) -> None:
     with pytest.raises(ModuleFailed, match="not found"):
         scale(cluster, namespace, 1)

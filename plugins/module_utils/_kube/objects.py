@@ -69,19 +69,25 @@ def comparable(obj: Json | None, manager: str = "") -> Json:
     """What the user can change: without status and what the server notes; with ``manager``'s own claim of fields.
 
     The claim counts, because taking over a field that somebody else set makes a
-    later removal of it from the definition effective.
+    later removal of it from the definition effective. A field that ``manager``
+    set by another way (the scale subresource) is claimed already.
     """
     if obj is None:
         return {}
     kept = {field: value for field, value in obj.items() if field not in ("status", "metadata")}
     kept["metadata"] = {field: v for field, v in obj["metadata"].items() if field not in _SERVER_OWNED}
     if manager:
-        kept["claim"] = [
-            entry.get("fieldsV1")
-            for entry in obj["metadata"].get("managedFields", [])
-            if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource")
-        ]
+        kept["claim"] = {}
+        for entry in obj["metadata"].get("managedFields", []):
+            if entry.get("manager") == manager and entry.get("subresource") != "status":
+                _merge(kept["claim"], entry.get("fieldsV1") or {})
     return kept
+
+
+def _merge(into: Json, fields: Json) -> None:
+    """Add one set of fields, as a tree, to another."""
+    for field, below in fields.items():
+        _merge(into.setdefault(field, {}), below)
 
 
 def changed_paths(before: t.Any, after: t.Any, path: str = "") -> list[str]:

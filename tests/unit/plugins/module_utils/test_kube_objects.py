@@ -105,6 +105,26 @@ def test_what_the_server_notes_is_no_difference_but_a_claim_of_fields_is() -> No
     assert objects.comparable(None, "me") == {}
 
 
+def test_a_field_that_the_manager_set_through_a_subresource_is_claimed_already() -> None:
+    """As after a drill: scaled away and back, so that the apply of the same number takes over nothing."""
+    image: Json = {"f:spec": {"f:template": {}}}
+    replicas: Json = {"f:spec": {"f:replicas": {}}}
+
+    def live(*claims: tuple[str, str, Json]) -> Json:
+        made = obj("Deployment", spec={"replicas": 1})
+        made["metadata"]["managedFields"] = [
+            {"manager": "me", "operation": operation, "subresource": part, "fieldsV1": fields}
+            for operation, part, fields in claims
+        ]
+        return made
+
+    scaled = live(("Apply", "", image), ("Update", "scale", replicas))
+    applied = live(("Apply", "", {"f:spec": image["f:spec"] | replicas["f:spec"]}), ("Update", "scale", replicas))
+    assert objects.comparable(scaled, "me") == objects.comparable(applied, "me")
+    reported = live(("Apply", "", image), ("Update", "status", replicas))
+    assert objects.comparable(reported, "me") != objects.comparable(applied, "me")
+
+
 def test_changed_paths_name_the_deepest_fields() -> None:
     before = {"spec": {"replicas": 1, "template": {"a": 1}}, "kept": [1]}
     after = {"spec": {"replicas": 2, "template": {"a": 1, "b": 2}}, "kept": [1]}
