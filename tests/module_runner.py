@@ -12,7 +12,9 @@ import io
 import json
 import typing as t
 from collections.abc import Mapping
+from unittest import mock
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 
@@ -29,9 +31,12 @@ def run_module(name: str, args: Mapping[str, t.Any], *, check: bool = False, dif
     module = importlib.import_module(f"ansible_collections.aiserving.gke.plugins.modules.{name}")
     printed = io.StringIO()
     given = {**args, "_ansible_check_mode": check, "_ansible_diff": diff}
-    with patch_module_args(given), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+    warnings: list[str] = []
+    # In a process that has loaded controller code too, ansible-core would print them instead.
+    told = mock.patch.object(AnsibleModule, "warn", lambda _module, warning: warnings.append(warning))
+    with told, patch_module_args(given), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         module.main()
-    result: dict[str, t.Any] = json.loads(printed.getvalue())
+    result: dict[str, t.Any] = {**json.loads(printed.getvalue()), "warnings": warnings}
     if result.get("failed"):
         raise ModuleFailed(result)
     return result

@@ -30,6 +30,14 @@ class InvalidOption(CollectionError):
         super().__init__(f"{option}: {given!r} is not valid: {wanted}", option=option)
 
 
+class MissingLibrary(CollectionError):
+    """A Python library that this interpreter lacks, found before anything was done; another one may have it."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(f"the Python library {library} is missing", missing=library)
+        self.library = library
+
+
 class ApiError(CollectionError):
     """An answer of an API that is not a success. ``status`` is Google's canonical status (``NOT_FOUND``...)."""
 

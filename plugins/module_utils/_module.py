@@ -3,55 +3,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change in any release.
 
-"""The seam between Ansible and the cores: one place that builds a module, runs its core and reports."""
+"""The seam between Ansible and the cores: what a module is, and how it runs as a process of its own.
+
+The other way to run it, inside the controller, is plugin_utils/_twin.py.
+"""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ._errors import CollectionError
-from ._naming import from_api
-from ._reconcile import Resource, Result, reconcile
+from ._call import Call
+from ._errors import CollectionError, MissingLibrary
 
-Spec = dict[str, t.Any]
-
-
-def run(core: t.Callable[[AnsibleModule], dict[str, t.Any]], argument_spec: Spec, **rules: t.Any) -> None:
-    """The whole of a module's main(): ``core(module)`` returns the result, errors of ours become failures.
-
-    ``rules`` are AnsibleModule's own (mutually_exclusive, required_if...).
-    """
-    module = AnsibleModule(argument_spec, supports_check_mode=True, **rules)
-    try:
-        result = core(module)
-    except CollectionError as error:
-        module.fail_json(msg=error.message, **error.details)
-    else:
-        module.exit_json(**result)
+Json = dict[str, t.Any]
+Core = t.Callable[[Call], Json]
 
 
-def run_resource(module: AnsibleModule, noun: str, resource: Resource, desired: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Reconcile one object as the module's common options say; the object comes back under ``noun``."""
-    result = reconcile(
-        resource,
-        desired,
-        state=module.params["state"],
-        check_mode=module.check_mode,
-        recreate=bool(module.params.get("recreate")),
-    )
-    return as_result(module, noun, result)
+class Module:
+    """A core with its options. ``rules`` are AnsibleModule's own (mutually_exclusive, required_if...)."""
 
+    def __init__(self, core: Core, argument_spec: Json, **rules: t.Any) -> None:
+        self.core = core
+        self.argument_spec = argument_spec
+        self.rules = rules
 
-def as_result(module: AnsibleModule, noun: str, result: Result) -> dict[str, t.Any]:
-    answer: dict[str, t.Any] = {
-        "changed": result.changed,
-        noun: from_api(result.live) if result.live is not None else {},
-        "plan": result.plan.as_dict(),
-    }
-    if result.operation:
-        answer["operation"] = from_api(result.operation)
-    if module._diff:
-        answer["diff"] = {"before": result.before, "after": result.after}
-    return answer
+    def main(self) -> None:
+        """The whole of a module's main(): errors of ours become failures."""
+        module = AnsibleModule(self.argument_spec, supports_check_mode=True, **self.rules)
+        call = Call(module.params, check_mode=module.check_mode, diff=module._diff, warn=module.warn)
+        try:
+            result = self.core(call)
+        except MissingLibrary as error:
+            module.fail_json(msg=missing_required_lib(error.library), **error.details)
+        except CollectionError as error:
+            module.fail_json(msg=error.message, **error.details)
+        else:
+            module.exit_json(**result)

@@ -136,11 +136,11 @@ operation:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.network import Address
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run, run_resource
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 SPEC: dict[str, t.Any] = {
     **GCP_SPEC,
@@ -158,13 +158,16 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def core(module: AnsibleModule) -> dict[str, t.Any]:
-    resource = Address(connect(module), module.params)
-    return run_resource(module, "address", resource, resource.desired())
+def core(call: Call) -> dict[str, t.Any]:
+    resource = Address(connect(call), call.params)
+    return run_resource(call, "address", resource, resource.desired())
+
+
+MODULE = Module(core, SPEC)
 
 
 def main() -> None:
-    run(core, SPEC)
+    MODULE.main()
 
 
 if __name__ == "__main__":

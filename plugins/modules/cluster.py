@@ -561,11 +561,13 @@ operation:
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, wait_spec
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.cores import cluster
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.spec import CLUSTER_SPEC
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+
+MODULE = Module(cluster, {**GCP_SPEC, **wait_spec(2700), **CLUSTER_SPEC})
 
 
 def main() -> None:
-    run(cluster, {**GCP_SPEC, **wait_spec(2700), **CLUSTER_SPEC})
+    MODULE.main()
 
 
 if __name__ == "__main__":

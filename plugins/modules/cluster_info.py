@@ -100,11 +100,13 @@ connection:
 
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.cores import cluster_info
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+
+MODULE = Module(cluster_info, {**GCP_SPEC, "name": {"type": "str"}, "location": {"type": "str", "default": "-"}})
 
 
 def main() -> None:
-    run(cluster_info, {**GCP_SPEC, "name": {"type": "str"}, "location": {"type": "str", "default": "-"}})
+    MODULE.main()
 
 
 if __name__ == "__main__":

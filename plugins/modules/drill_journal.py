@@ -77,36 +77,39 @@ began:
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
 from ansible_collections.aiserving.gke.plugins.module_utils._drill import journal
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 
-def keep(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
+def keep(call: Call) -> dict[str, t.Any]:
+    params = call.params
     path, changed = params["path"], False
     known = journal.read(path)
     if params["state"] == "open":
         changed = True
-        if not module.check_mode:
+        if not call.check_mode:
             known = journal.write(path, params["entries"], time.time())
     elif params["state"] == "closed":
-        changed = known is not None if module.check_mode else journal.close(path)
+        changed = known is not None if call.check_mode else journal.close(path)
         known = None
     result: dict[str, t.Any] = {"changed": changed, "is_open": known is not None, "entries": []}
     return {**result, **(known or {})}
 
 
+MODULE = Module(
+    keep,
+    {
+        "path": {"type": "path", "required": True},
+        "state": {"type": "str", "choices": ["open", "closed", "read"], "default": "read"},
+        "entries": {"type": "list", "elements": "dict"},
+    },
+    required_if=[("state", "open", ["entries"])],
+)
+
+
 def main() -> None:
-    run(
-        keep,
-        {
-            "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["open", "closed", "read"], "default": "read"},
-            "entries": {"type": "list", "elements": "dict"},
-        },
-        required_if=[("state", "open", ["entries"])],
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

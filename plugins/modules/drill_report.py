@@ -109,15 +109,15 @@ regions:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
 from ansible_collections.aiserving.gke.plugins.module_utils._drill import chart, statistics
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.records import read_file
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import CollectionError
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 
-def report(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
+def report(call: Call) -> dict[str, t.Any]:
+    params = call.params
     try:
         records = read_file(params["records"])
     except OSError as error:
@@ -142,18 +142,22 @@ def report(module: AnsibleModule) -> dict[str, t.Any]:
     }
 
 
+limits = ("recovery_seconds", "lost_percent", "latency_p95_seconds")
+
+MODULE = Module(
+    report,
+    {
+        "records": {"type": "path", "required": True},
+        "failed_region": {"type": "str", "required": True},
+        "fault_at": {"type": "float"},
+        "restored_at": {"type": "float"},
+        "objectives": {"type": "dict", "default": {}, "options": {name: {"type": "float"} for name in limits}},
+    },
+)
+
+
 def main() -> None:
-    limits = ("recovery_seconds", "lost_percent", "latency_p95_seconds")
-    run(
-        report,
-        {
-            "records": {"type": "path", "required": True},
-            "failed_region": {"type": "str", "required": True},
-            "fault_at": {"type": "float"},
-            "restored_at": {"type": "float"},
-            "objectives": {"type": "dict", "default": {}, "options": {name: {"type": "float"} for name in limits}},
-        },
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

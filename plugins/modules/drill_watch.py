@@ -97,17 +97,17 @@ missing:
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.records import Tail
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.watch import Settled
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import WaitTimeout
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff, wait_for
 
 
-def watch(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
-    if module.check_mode:
+def watch(call: Call) -> dict[str, t.Any]:
+    params = call.params
+    if call.check_mode:
         return {"changed": False, "settled": False, "missing": "not watched in check mode"}
     condition = Settled(params["expected"], stable=params["stable"], share=params["share"])
     tail = Tail(params["records"])
@@ -128,19 +128,22 @@ def watch(module: AnsibleModule) -> dict[str, t.Any]:
     return {"changed": False, "settled": True, "missing": ""}
 
 
+MODULE = Module(
+    watch,
+    {
+        "records": {"type": "path", "required": True},
+        "expected": {"type": "dict", "required": True},
+        "share": {"type": "float", "default": 0.5},
+        "stable": {"type": "float", "default": 5},
+        "since": {"type": "float"},
+        "timeout": {"type": "float", "default": 300},
+        "fail": {"type": "bool", "default": True},
+    },
+)
+
+
 def main() -> None:
-    run(
-        watch,
-        {
-            "records": {"type": "path", "required": True},
-            "expected": {"type": "dict", "required": True},
-            "share": {"type": "float", "default": 0.5},
-            "stable": {"type": "float", "default": 5},
-            "since": {"type": "float"},
-            "timeout": {"type": "float", "default": 300},
-            "fail": {"type": "bool", "default": True},
-        },
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -188,11 +188,11 @@ operation:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.network import FirewallRule
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run, run_resource
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 PROTOCOLS: dict[str, t.Any] = {
     "type": "list",
@@ -230,18 +230,21 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def core(module: AnsibleModule) -> dict[str, t.Any]:
-    resource = FirewallRule(connect(module), module.params)
-    return run_resource(module, "firewall_rule", resource, resource.desired())
+def core(call: Call) -> dict[str, t.Any]:
+    resource = FirewallRule(connect(call), call.params)
+    return run_resource(call, "firewall_rule", resource, resource.desired())
+
+
+MODULE = Module(
+    core,
+    SPEC,
+    mutually_exclusive=[("allowed", "denied")],
+    required_if=[("state", "present", ["network"]), ("state", "present", ["allowed", "denied"], True)],
+)
 
 
 def main() -> None:
-    run(
-        core,
-        SPEC,
-        mutually_exclusive=[("allowed", "denied")],
-        required_if=[("state", "present", ["network"]), ("state", "present", ["allowed", "denied"], True)],
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ operation:
 
 from ansible_collections.aiserving.gke.plugins.module_utils._fleet.cores import fleet_feature
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 _INGRESS = {"type": "dict", "options": {"config_membership": {"type": "str", "required": True}}}
 
@@ -162,8 +162,11 @@ FEATURE_SPEC = {
 }
 
 
+MODULE = Module(fleet_feature, {**GCP_SPEC, **STATE_SPEC, **wait_spec(900), **FEATURE_SPEC})
+
+
 def main() -> None:
-    run(fleet_feature, {**GCP_SPEC, **STATE_SPEC, **wait_spec(900), **FEATURE_SPEC})
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -73,11 +73,13 @@ features:
 
 from ansible_collections.aiserving.gke.plugins.module_utils._fleet.cores import fleet_info
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+
+MODULE = Module(fleet_info, {**GCP_SPEC, "location": {"type": "str", "default": "-"}})
 
 
 def main() -> None:
-    run(fleet_info, {**GCP_SPEC, "location": {"type": "str", "default": "-"}})
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ operation:
 
 from ansible_collections.aiserving.gke.plugins.module_utils._fleet.cores import fleet_membership
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 MEMBERSHIP_SPEC = {
     "name": {"type": "str", "required": True},
@@ -172,12 +172,15 @@ MEMBERSHIP_SPEC = {
 }
 
 
+MODULE = Module(
+    fleet_membership,
+    {**GCP_SPEC, **STATE_SPEC, **wait_spec(600), **MEMBERSHIP_SPEC},
+    required_if=[("state", "present", ("cluster", "cluster_location"))],
+)
+
+
 def main() -> None:
-    run(
-        fleet_membership,
-        {**GCP_SPEC, **STATE_SPEC, **wait_spec(600), **MEMBERSHIP_SPEC},
-        required_if=[("state", "present", ("cluster", "cluster_location"))],
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

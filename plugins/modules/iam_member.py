@@ -135,11 +135,11 @@ plan:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.iam import Member
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run, run_resource
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 SPEC: dict[str, t.Any] = {
     **GCP_SPEC,
@@ -160,13 +160,16 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def core(module: AnsibleModule) -> dict[str, t.Any]:
-    resource = Member(connect(module), module.params)
-    return run_resource(module, "iam_member", resource, resource.desired())
+def core(call: Call) -> dict[str, t.Any]:
+    resource = Member(connect(call), call.params)
+    return run_resource(call, "iam_member", resource, resource.desired())
+
+
+MODULE = Module(core, SPEC, mutually_exclusive=[("bucket", "service_account")])
 
 
 def main() -> None:
-    run(core, SPEC, mutually_exclusive=[("bucket", "service_account")])
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -223,6 +223,8 @@ plan:
   type: dict
 """
 
+import typing as t
+
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
 from ansible_collections.aiserving.gke.plugins.module_utils._inference.pool import manage
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.spec import (
@@ -231,7 +233,7 @@ from ansible_collections.aiserving.gke.plugins.module_utils._kube.spec import (
     KUBE_SPEC,
     with_import,
 )
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 PICKER_SPEC = {
     "image": {"type": "str", "default": "registry.k8s.io/gateway-api-inference-extension/epp:v1.5.0"},
@@ -242,24 +244,28 @@ PICKER_SPEC = {
     "plugins_config": {"type": "dict"},
 }
 
+SPEC: dict[str, t.Any] = {
+    **GCP_SPEC,
+    **KUBE_SPEC,
+    **IMPORT_SPEC,
+    **STATE_SPEC,
+    **wait_spec(900),
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "default": "default"},
+    "match_labels": {"type": "dict"},
+    "target_ports": {"type": "list", "elements": "int"},
+    "endpoint_picker": {"type": "dict", "options": PICKER_SPEC, "apply_defaults": True},
+    "export": {"type": "bool", "default": False},
+    "force_conflicts": {"type": "bool", "default": False},
+}
+
+MODULE = Module(
+    manage, SPEC, required_if=[("state", "present", ("match_labels", "target_ports"))], **with_import(KUBE_RULES)
+)
+
 
 def main() -> None:
-    spec = {
-        **GCP_SPEC,
-        **KUBE_SPEC,
-        **IMPORT_SPEC,
-        **STATE_SPEC,
-        **wait_spec(900),
-        "name": {"type": "str", "required": True},
-        "namespace": {"type": "str", "default": "default"},
-        "match_labels": {"type": "dict"},
-        "target_ports": {"type": "list", "elements": "int"},
-        "endpoint_picker": {"type": "dict", "options": PICKER_SPEC, "apply_defaults": True},
-        "export": {"type": "bool", "default": False},
-        "force_conflicts": {"type": "bool", "default": False},
-    }
-    present = ("state", "present", ("match_labels", "target_ports"))
-    run(manage, spec, required_if=[present], **with_import(KUBE_RULES))
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -115,6 +115,8 @@ inference_pools:
       type: dict
 """
 
+import typing as t
+
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC
 from ansible_collections.aiserving.gke.plugins.module_utils._inference.pool import info
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.spec import (
@@ -123,18 +125,21 @@ from ansible_collections.aiserving.gke.plugins.module_utils._kube.spec import (
     KUBE_SPEC,
     with_import,
 )
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+
+SPEC: dict[str, t.Any] = {
+    **GCP_SPEC,
+    **KUBE_SPEC,
+    **IMPORT_SPEC,
+    "name": {"type": "str"},
+    "namespace": {"type": "str"},
+}
+
+MODULE = Module(info, SPEC, **with_import(KUBE_RULES))
 
 
 def main() -> None:
-    spec = {
-        **GCP_SPEC,
-        **KUBE_SPEC,
-        **IMPORT_SPEC,
-        "name": {"type": "str"},
-        "namespace": {"type": "str"},
-    }
-    run(info, spec, **with_import(KUBE_RULES))
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -130,19 +130,19 @@ import asyncio
 import typing as t
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
 from ansible_collections.aiserving.gke.plugins.module_utils._drill import load
-from ansible_collections.aiserving.gke.plugins.module_utils._errors import CollectionError, InvalidOption
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._errors import InvalidOption, MissingLibrary
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 
-def probe(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
+def probe(call: Call) -> dict[str, t.Any]:
+    params = call.params
     for option in ("rate", "duration", "request_timeout"):
         if params[option] <= 0:
             raise InvalidOption(option, params[option], "a number above 0")
     if not load.HAS_AIOHTTP:
-        raise CollectionError(missing_required_lib("aiohttp"))
+        raise MissingLibrary("aiohttp")
     wanted = load.Load(
         targets=[load.Target(item["name"], item["url"].rstrip("/")) for item in params["targets"]],
         model=params["model"],
@@ -153,7 +153,7 @@ def probe(module: AnsibleModule) -> dict[str, t.Any]:
         request_timeout=params["request_timeout"],
     )
     records = Path(params["records"])
-    if module.check_mode:
+    if call.check_mode:
         return {"changed": True, "records": str(records), "requests": 0, "lost": 0}
     records.parent.mkdir(parents=True, exist_ok=True)
     records.write_text("", encoding="utf-8")
@@ -163,26 +163,29 @@ def probe(module: AnsibleModule) -> dict[str, t.Any]:
     return {"changed": True, "records": str(records), "requests": len(done), "lost": lost}
 
 
-def main() -> None:
-    run(
-        probe,
-        {
-            "targets": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {"name": {"type": "str", "required": True}, "url": {"type": "str", "required": True}},
-            },
-            "model": {"type": "str", "required": True},
-            "rate": {"type": "float", "default": 10},
-            "duration": {"type": "float", "required": True},
-            "stop_file": {"type": "path"},
-            "records": {"type": "path", "required": True},
-            "prompt": {"type": "str", "default": "Name three things that a region of a cloud can lose."},
-            "max_tokens": {"type": "int", "default": 16, "no_log": False},
-            "request_timeout": {"type": "float", "default": 30},
+MODULE = Module(
+    probe,
+    {
+        "targets": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {"name": {"type": "str", "required": True}, "url": {"type": "str", "required": True}},
         },
-    )
+        "model": {"type": "str", "required": True},
+        "rate": {"type": "float", "default": 10},
+        "duration": {"type": "float", "required": True},
+        "stop_file": {"type": "path"},
+        "records": {"type": "path", "required": True},
+        "prompt": {"type": "str", "default": "Name three things that a region of a cloud can lose."},
+        "max_tokens": {"type": "int", "default": 16, "no_log": False},
+        "request_timeout": {"type": "float", "default": 30},
+    },
+)
+
+
+def main() -> None:
+    MODULE.main()
 
 
 if __name__ == "__main__":

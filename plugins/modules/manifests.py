@@ -203,25 +203,30 @@ plan:
           sample: [.spec.replicas]
 """
 
+import typing as t
+
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, wait_spec
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.manage import manage
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.spec import KUBE_RULES, KUBE_SPEC
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+
+SPEC: dict[str, t.Any] = {
+    **GCP_SPEC,
+    **KUBE_SPEC,
+    **wait_spec(600),
+    "state": {"type": "str", "choices": ["present", "absent", "ready"], "default": "present"},
+    "definitions": {"type": "list", "elements": "dict", "required": True},
+    "namespace": {"type": "str", "default": "default"},
+    "field_manager": {"type": "str", "default": "aiserving.gke"},
+    "force_conflicts": {"type": "bool", "default": False},
+    "recreate": {"type": "bool", "default": False},
+}
+
+MODULE = Module(manage, SPEC, **KUBE_RULES)
 
 
 def main() -> None:
-    spec = {
-        **GCP_SPEC,
-        **KUBE_SPEC,
-        **wait_spec(600),
-        "state": {"type": "str", "choices": ["present", "absent", "ready"], "default": "present"},
-        "definitions": {"type": "list", "elements": "dict", "required": True},
-        "namespace": {"type": "str", "default": "default"},
-        "field_manager": {"type": "str", "default": "aiserving.gke"},
-        "force_conflicts": {"type": "bool", "default": False},
-        "recreate": {"type": "bool", "default": False},
-    }
-    run(manage, spec, **KUBE_RULES)
+    MODULE.main()
 
 
 if __name__ == "__main__":

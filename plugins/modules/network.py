@@ -129,11 +129,11 @@ operation:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.network import Network
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run, run_resource
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 SPEC: dict[str, t.Any] = {
     **GCP_SPEC,
@@ -154,13 +154,16 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def core(module: AnsibleModule) -> dict[str, t.Any]:
-    resource = Network(connect(module), module.params)
-    return run_resource(module, "network", resource, resource.desired())
+def core(call: Call) -> dict[str, t.Any]:
+    resource = Network(connect(call), call.params)
+    return run_resource(call, "network", resource, resource.desired())
+
+
+MODULE = Module(core, SPEC)
 
 
 def main() -> None:
-    run(core, SPEC)
+    MODULE.main()
 
 
 if __name__ == "__main__":

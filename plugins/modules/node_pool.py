@@ -483,11 +483,13 @@ remedy:
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, wait_spec
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.cores import node_pool
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.spec import NODE_POOL_SPEC
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+
+MODULE = Module(node_pool, {**GCP_SPEC, **wait_spec(2700), **NODE_POOL_SPEC})
 
 
 def main() -> None:
-    run(node_pool, {**GCP_SPEC, **wait_spec(2700), **NODE_POOL_SPEC})
+    MODULE.main()
 
 
 if __name__ == "__main__":

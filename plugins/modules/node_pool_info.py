@@ -90,7 +90,7 @@ node_pool:
 
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.cores import node_pool_info
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 NAMES = {
     "cluster": {"type": "str", "required": True},
@@ -99,8 +99,11 @@ NAMES = {
 }
 
 
+MODULE = Module(node_pool_info, {**GCP_SPEC, **NAMES})
+
+
 def main() -> None:
-    run(node_pool_info, {**GCP_SPEC, **NAMES})
+    MODULE.main()
 
 
 if __name__ == "__main__":

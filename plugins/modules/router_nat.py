@@ -184,11 +184,11 @@ operation:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.nat import RouterNat
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run, run_resource
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 SPEC: dict[str, t.Any] = {
     **GCP_SPEC,
@@ -231,20 +231,23 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def core(module: AnsibleModule) -> dict[str, t.Any]:
-    resource = RouterNat(connect(module), module.params)
-    return run_resource(module, "router_nat", resource, resource.desired())
+def core(call: Call) -> dict[str, t.Any]:
+    resource = RouterNat(connect(call), call.params)
+    return run_resource(call, "router_nat", resource, resource.desired())
+
+
+MODULE = Module(
+    core,
+    SPEC,
+    required_if=[
+        ("nat_ip_allocate_option", "MANUAL_ONLY", ["nat_ips"]),
+        ("source_subnetwork_ip_ranges_to_nat", "LIST_OF_SUBNETWORKS", ["subnetworks"]),
+    ],
+)
 
 
 def main() -> None:
-    run(
-        core,
-        SPEC,
-        required_if=[
-            ("nat_ip_allocate_option", "MANUAL_ONLY", ["nat_ips"]),
-            ("source_subnetwork_ip_ranges_to_nat", "LIST_OF_SUBNETWORKS", ["subnetworks"]),
-        ],
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

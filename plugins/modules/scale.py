@@ -122,23 +122,28 @@ plan:
       sample: [{"field": "replicas", "before": 2, "after": 0, "call": "scale"}]
 """
 
+import typing as t
+
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, wait_spec
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.scale import KINDS, scale
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.spec import KUBE_RULES, KUBE_SPEC
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+
+SPEC: dict[str, t.Any] = {
+    **GCP_SPEC,
+    **KUBE_SPEC,
+    **wait_spec(600),
+    "kind": {"type": "str", "choices": list(KINDS), "default": "Deployment"},
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "default": "default"},
+    "replicas": {"type": "int", "required": True},
+}
+
+MODULE = Module(scale, SPEC, **KUBE_RULES)
 
 
 def main() -> None:
-    spec = {
-        **GCP_SPEC,
-        **KUBE_SPEC,
-        **wait_spec(600),
-        "kind": {"type": "str", "choices": list(KINDS), "default": "Deployment"},
-        "name": {"type": "str", "required": True},
-        "namespace": {"type": "str", "default": "default"},
-        "replicas": {"type": "int", "required": True},
-    }
-    run(scale, spec, **KUBE_RULES)
+    MODULE.main()
 
 
 if __name__ == "__main__":

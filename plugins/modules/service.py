@@ -121,11 +121,11 @@ operations:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.services import Services
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 SPEC: dict[str, t.Any] = {
     **GCP_SPEC,
@@ -137,15 +137,18 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def core(module: AnsibleModule) -> dict[str, t.Any]:
-    result = Services(connect(module), module.params).run()
-    if not module._diff:
+def core(call: Call) -> dict[str, t.Any]:
+    result = Services(connect(call), call.params).run()
+    if not call.diff:
         del result["diff"]
     return result
 
 
+MODULE = Module(core, SPEC)
+
+
 def main() -> None:
-    run(core, SPEC)
+    MODULE.main()
 
 
 if __name__ == "__main__":

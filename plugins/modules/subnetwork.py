@@ -175,11 +175,11 @@ operation:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.network import Subnetwork
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
-from ansible_collections.aiserving.gke.plugins.module_utils._module import run, run_resource
+from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 SPEC: dict[str, t.Any] = {
     **GCP_SPEC,
@@ -232,13 +232,16 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def core(module: AnsibleModule) -> dict[str, t.Any]:
-    resource = Subnetwork(connect(module), module.params)
-    return run_resource(module, "subnetwork", resource, resource.desired())
+def core(call: Call) -> dict[str, t.Any]:
+    resource = Subnetwork(connect(call), call.params)
+    return run_resource(call, "subnetwork", resource, resource.desired())
+
+
+MODULE = Module(core, SPEC, required_if=[("state", "present", ["network", "ip_cidr_range"])])
 
 
 def main() -> None:
-    run(core, SPEC, required_if=[("state", "present", ["network", "ip_cidr_range"])])
+    MODULE.main()
 
 
 if __name__ == "__main__":

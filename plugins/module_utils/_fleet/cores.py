@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
+from .._call import Call, run_resource
 from .._errors import InvalidOption
 from .._gcp.connect import connect
 from .._gke.names import check_location, check_name
-from .._module import run_resource
 from .._naming import from_api, to_api
 from .._reconcile import Json
 from .features import Feature
@@ -23,12 +21,12 @@ from .memberships import Membership, stale_warning
 from .names import check_id, issuer, membership_path, resource_link
 
 
-def fleet_membership(module: AnsibleModule) -> Json:
-    params = module.params
+def fleet_membership(call: Call) -> Json:
+    params = call.params
     name = check_id("name", params["name"])
     if params["location"] != "global":
         check_location("location", params["location"])
-    gcp = connect(module)
+    gcp = connect(call)
     hub = Hub(gcp, wait=params["wait"], timeout=params["wait_timeout"])
     desired: Json = to_api({key: params[key] for key in ("authority", "description", "labels")})
     own_issuer = ""
@@ -44,37 +42,37 @@ def fleet_membership(module: AnsibleModule) -> Json:
         name,
         issuer=own_issuer,
         state=params["state"],
-        check_mode=module.check_mode,
+        check_mode=call.check_mode,
         recreate=params["recreate"],
         force=params["force"],
     )
-    result = run_resource(module, "membership", resource, desired)
+    result = run_resource(call, "membership", resource, desired)
     live = to_api(result["membership"])
     if params["state"] == "present" and (warning := stale_warning(live)):
-        module.warn(warning)
+        call.warn(warning)
     return result
 
 
-def fleet_feature(module: AnsibleModule) -> Json:
-    params = module.params
+def fleet_feature(call: Call) -> Json:
+    params = call.params
     spec = to_api(params["spec"] or {})
     if spec and list(spec) != [params["name"]]:
         raise InvalidOption("spec", params["spec"], f"the spec of {params['name']}, the feature named")
-    gcp = connect(module)
+    gcp = connect(call)
     hub = Hub(gcp, wait=params["wait"], timeout=params["wait_timeout"])
     ingress = spec.get("multiclusteringress")
     if ingress:
         ingress["configMembership"] = membership_path(gcp.project, ingress["configMembership"])
     desired: Json = {key: value for key, value in (("spec", spec), ("labels", params["labels"])) if value}
-    resource = Feature(hub, params["name"], check_mode=module.check_mode, force=params["force"])
-    result = run_resource(module, "feature", resource, desired)
-    if params["state"] == "present" and hub.wait and not module.check_mode:
+    resource = Feature(hub, params["name"], check_mode=call.check_mode, force=params["force"])
+    result = run_resource(call, "feature", resource, desired)
+    if params["state"] == "present" and hub.wait and not call.check_mode:
         result["feature"] = from_api(resource.ready(params["memberships"]))
     return result
 
 
-def fleet_info(module: AnsibleModule) -> Json:
-    gcp = connect(module)
+def fleet_info(call: Call) -> Json:
+    gcp = connect(call)
     hub = Hub(gcp)
     parent = f"projects/{gcp.project}/locations"
 
@@ -83,6 +81,6 @@ def fleet_info(module: AnsibleModule) -> Json:
 
     return {
         "changed": False,
-        "memberships": listed(module.params["location"], "memberships"),
+        "memberships": listed(call.params["location"], "memberships"),
         "features": listed("global", "features"),
     }

@@ -28,9 +28,8 @@ try:
 except ImportError as error:
     MISSING = error.name or "google-auth"
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
-from .._errors import ApiError, CollectionError, InvalidOption, NotFound
+from .._call import Call
+from .._errors import ApiError, InvalidOption, MissingLibrary, NotFound
 from .transport import Rest, is_disabled, translated
 
 if t.TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Gcp:
             from google.api_core.client_options import ClientOptions
             from google.cloud.container_v1 import ClusterManagerClient
         except ImportError as error:
-            raise CollectionError(missing_required_lib("google-cloud-container")) from error
+            raise MissingLibrary("google-cloud-container") from error
         # The REST transport puts the request's path behind whatever path the endpoint has.
         options = ClientOptions(api_endpoint=self.base("container").rstrip("/"))
         return ClusterManagerClient(credentials=self._login.credentials, transport="rest", client_options=options)
@@ -128,11 +127,11 @@ class Gcp:
         return self._universe or getattr(self._login.credentials, "universe_domain", "") or DEFAULT_UNIVERSE
 
 
-def connect(module: AnsibleModule) -> Gcp:
+def connect(call: Call) -> Gcp:
     """Build from a module's options (spec.GCP_SPEC). Raises InvalidOption, and CollectionError without credentials."""
     if MISSING:
-        raise CollectionError(missing_required_lib("google-auth and requests"), missing=MISSING)
-    params = module.params
+        raise MissingLibrary("google-auth and requests")
+    params = call.params
     endpoints = check_endpoints(params["api_endpoints"] or {})
     _check_auth(params)
     if any(url.startswith("http:") for url in endpoints.values()):
@@ -146,7 +145,7 @@ def connect(module: AnsibleModule) -> Gcp:
         project=project,
         endpoints=endpoints,
         universe=params["universe_domain"] or "",
-        plan_only=module.check_mode,
+        plan_only=call.check_mode,
     )
 
 

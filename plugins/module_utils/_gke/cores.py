@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
+from .._call import Call, run_resource
 from .._errors import ImmutableField, InvalidOption
 from .._gcp.connect import connect
 from .._gcp.spec import GCP_SPEC
-from .._module import run_resource
 from .._naming import from_api, to_api
 from .._reconcile import Json
 from . import preflight
@@ -30,9 +28,9 @@ _HOW = frozenset(
 )
 
 
-def stated(module: AnsibleModule) -> Json:
+def stated(call: Call) -> Json:
     """The API JSON that the options state."""
-    return t.cast(Json, to_api({key: value for key, value in module.params.items() if key not in _HOW}))
+    return t.cast(Json, to_api({key: value for key, value in call.params.items() if key not in _HOW}))
 
 
 def _check_values(kind: str, desired: Json) -> None:
@@ -40,48 +38,48 @@ def _check_values(kind: str, desired: Json) -> None:
     to_message(kind, {key: value for key, value in desired.items() if key not in ("masterVersion", "nodeCount")})
 
 
-def cluster(module: AnsibleModule) -> Json:
-    params = module.params
+def cluster(call: Call) -> Json:
+    params = call.params
     name, location = check_name("name", params["name"]), check_location("location", params["location"])
-    desired = stated(module)
+    desired = stated(call)
     floor = params["min_version"]
     check_versions(desired, floor)
-    gcp = connect(module)
+    gcp = connect(call)
     gke = Gke(gcp, wait=params["wait"], timeout=params["wait_timeout"])
     _check_values("Cluster", desired)
     resource = Cluster(
         gke,
         ClusterName(gcp.project, location, name),
         state=params["state"],
-        check_mode=module.check_mode,
+        check_mode=call.check_mode,
         min_version=floor,
     )
     try:
-        result = run_resource(module, "cluster", resource, desired)
+        result = run_resource(call, "cluster", resource, desired)
     except ImmutableField as error:
         raise explain_immutable(error) from error
     version = result["cluster"].get("current_master_version")
     upgraded = any(change["field"] == "master_version" for change in result["plan"]["changes"])
-    if floor and version and params["state"] == "present" and not (upgraded and (module.check_mode or not gke.wait)):
+    if floor and version and params["state"] == "present" and not (upgraded and (call.check_mode or not gke.wait)):
         preflight.check_floor(name, version, floor)
     return result
 
 
-def node_pool(module: AnsibleModule) -> Json:
-    params = module.params
+def node_pool(call: Call) -> Json:
+    params = call.params
     for option in ("name", "cluster"):
         check_name(option, params[option])
     check_location("location", params["location"])
     present, dranet = params["state"] == "present", params["dranet"]
-    desired = preflight.complete(stated(module), dranet=dranet) if present else {}
-    gcp = connect(module)
+    desired = preflight.complete(stated(call), dranet=dranet) if present else {}
+    gcp = connect(call)
     gke = Gke(gcp, wait=params["wait"], timeout=params["wait_timeout"])
     _check_values("NodePool", desired)
     path = ClusterName(gcp.project, params["location"], params["cluster"])
     if present and dranet and (found := gke.find("get_cluster", str(path))) is not None:
         preflight.check_dranet(found, desired)
         if warning := network_warning(gcp, found):
-            module.warn(warning)
+            call.warn(warning)
     resource = NodePool(
         gcp,
         gke,
@@ -89,15 +87,15 @@ def node_pool(module: AnsibleModule) -> Json:
         params["name"],
         desired,
         state=params["state"],
-        check_mode=module.check_mode,
+        check_mode=call.check_mode,
         recreate=params["recreate"],
     )
-    return run_resource(module, "node_pool", resource, desired)
+    return run_resource(call, "node_pool", resource, desired)
 
 
-def cluster_info(module: AnsibleModule) -> Json:
-    params = module.params
-    gcp = connect(module)
+def cluster_info(call: Call) -> Json:
+    params = call.params
+    gcp = connect(call)
     gke = Gke(gcp)
     name, location = params["name"], params["location"]
     if name and location != "-":
@@ -107,7 +105,7 @@ def cluster_info(module: AnsibleModule) -> Json:
         answer = gke.read("list_clusters", {"parent": f"projects/{gcp.project}/locations/{location}"})
         clusters = [one for one in answer.get("clusters") or [] if name in (None, one.get("name"))]
         if answer.get("missingZones"):
-            module.warn(f"no answer from {', '.join(answer['missingZones'])}: clusters there are not listed")
+            call.warn(f"no answer from {', '.join(answer['missingZones'])}: clusters there are not listed")
     result: Json = {"changed": False, "clusters": from_api([without_secrets(one) for one in clusters])}
     if name:
         if len(clusters) > 1:
@@ -118,9 +116,9 @@ def cluster_info(module: AnsibleModule) -> Json:
     return result
 
 
-def node_pool_info(module: AnsibleModule) -> Json:
-    params = module.params
-    gcp = connect(module)
+def node_pool_info(call: Call) -> Json:
+    params = call.params
+    gcp = connect(call)
     gke = Gke(gcp)
     path = ClusterName(gcp.project, params["location"], params["cluster"])
     if params["name"]:

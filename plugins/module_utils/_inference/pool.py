@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
+from .._call import Call
 from .._errors import CollectionError, InvalidOption
 from .._kube.apply import PAUSES, Deadline
 from .._kube.connection import ClusterMissing, Connection, Resource, UnknownKind, Unreachable, connect, named
@@ -32,15 +31,15 @@ _CONDITION = ("type", "status", "reason", "message")
 DEFAULT_RESOURCES: Json = {"requests": {"cpu": "4", "memory": "8Gi"}, "limits": {"memory": "16Gi"}}
 
 
-def manage(module: AnsibleModule) -> Json:
+def manage(call: Call) -> Json:
     """The core of module inference_pool."""
-    params = module.params
+    params = call.params
     picker = {**params["endpoint_picker"], "resources": params["endpoint_picker"]["resources"] or DEFAULT_RESOURCES}
     labels, ports = params["match_labels"] or {}, params["target_ports"] or []
     absent = params["state"] == "absent"
     if not absent:
         builders.check(params["name"], labels, ports, picker["replicas"])
-    if named(module, IMPORT) and not params["export"]:
+    if named(call, IMPORT) and not params["export"]:
         raise InvalidOption("export", False, "true: without it there is no import to wait for")
     definitions = builders.objects(
         params["name"],
@@ -52,11 +51,11 @@ def manage(module: AnsibleModule) -> Json:
     )
     deadline = Deadline(params["wait_timeout"])
     rules = {("Deployment", builders.picker_name(params["name"])): picker_ready}
-    steps, connection = converge(module, definitions, deadline, rules)
+    steps, connection = converge(call, definitions, deadline, rules)
     imported = None
-    if connection and params["wait"] and not module.check_mode and named(module, IMPORT):
-        imported = _wait_import(module, steps, deadline, gone=absent)
-    answer = report(steps, module._diff)
+    if connection and params["wait"] and not call.check_mode and named(call, IMPORT):
+        imported = _wait_import(call, steps, deadline, gone=absent)
+    answer = report(steps, call.diff)
     live = next((s.after for s in steps if s.definition["kind"] == "InferencePool" and s.after), None)
     if live is not None and not absent:
         _check_export(live, params["export"])
@@ -101,9 +100,9 @@ def find_import(connection: Connection, namespace: str, name: str) -> tuple[Json
     return live, "" if live else f"there is no {builders.IMPORT_KIND} {namespace}/{name}"
 
 
-def _wait_import(module: AnsibleModule, steps: t.Sequence[Step], deadline: Deadline, *, gone: bool) -> Json | None:
-    connection = connect(module, IMPORT)
-    namespace, name = module.params["namespace"], module.params["name"]
+def _wait_import(call: Call, steps: t.Sequence[Step], deadline: Deadline, *, gone: bool) -> Json | None:
+    connection = connect(call, IMPORT)
+    namespace, name = call.params["namespace"], call.params["name"]
 
     def look() -> tuple[bool, Json | None, str]:
         try:
@@ -178,17 +177,17 @@ def describe(pool: Json, imported: Json | None) -> Json:
     }
 
 
-def info(module: AnsibleModule) -> Json:
+def info(call: Call) -> Json:
     """The core of module inference_pool_info."""
-    params = module.params
+    params = call.params
     try:
-        connection = connect(module)
+        connection = connect(call)
         resource = connection.resource(builders.POOL_VERSION, "InferencePool")
     except (ClusterMissing, UnknownKind) as error:
-        module.warn(error.message)
+        call.warn(error.message)
         return {"changed": False, "inference_pools": []}
     pools = _find(connection, resource, params["namespace"], params["name"])
-    config = connect(module, IMPORT) if named(module, IMPORT) else None
+    config = connect(call, IMPORT) if named(call, IMPORT) else None
     described = []
     for pool in pools:
         imported = find_import(config, namespace_of(pool) or "", name_of(pool))[0] if config else None

@@ -12,13 +12,12 @@ import contextlib
 import dataclasses
 import ipaddress
 import json
-import traceback
 import typing as t
 from urllib.parse import quote, urlencode, urlsplit
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
-from .._errors import ApiError, CollectionError, Conflict, InvalidOption, NotFound
+from .._call import Call
+from .._errors import ApiError, CollectionError, Conflict, InvalidOption, MissingLibrary, NotFound
+from .._gcp.connect import connect as google
 
 try:
     import urllib3
@@ -26,10 +25,8 @@ try:
     from kubernetes import config as kubernetes_config
 except ImportError:
     HAS_KUBERNETES = False
-    KUBERNETES_IMPORT_ERROR: str | None = traceback.format_exc()
 else:
     HAS_KUBERNETES = True
-    KUBERNETES_IMPORT_ERROR = None
 
 Json = dict[str, t.Any]
 Headers = t.Callable[[], dict[str, str]]
@@ -189,26 +186,26 @@ def _api_error(what: str, code: int, body: bytes) -> ApiError:
 _open: dict[tuple[t.Any, ...], Connection] = {}
 
 
-def connect(module: AnsibleModule, prefix: str = "") -> Connection:
+def connect(call: Call, prefix: str = "") -> Connection:
     """The connection that the module's options name (``prefix``: "import_" for the second cluster).
 
     Raises ClusterMissing, InvalidOption.
     """
     if not HAS_KUBERNETES:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_IMPORT_ERROR)
-    given = {name: module.params[prefix + name] for name in ("cluster", "location", "connection", "kubeconfig")}
-    key = (module.params.get("project"), module.params[prefix + "context"], repr(given))
+        raise MissingLibrary("kubernetes")
+    given = {name: call.params[prefix + name] for name in ("cluster", "location", "connection", "kubeconfig")}
+    key = (call.params.get("project"), call.params[prefix + "context"], repr(given))
     if key not in _open:
         if given["kubeconfig"]:
-            _open[key] = _from_kubeconfig(prefix, given["kubeconfig"], module.params[prefix + "context"])
+            _open[key] = _from_kubeconfig(prefix, given["kubeconfig"], call.params[prefix + "context"])
         else:
-            _open[key] = _from_google(module, prefix, given)
+            _open[key] = _from_google(call, prefix, given)
     return _open[key]
 
 
-def named(module: AnsibleModule, prefix: str = "") -> bool:
+def named(call: Call, prefix: str = "") -> bool:
     """Whether the options name a cluster at all."""
-    return any(module.params[prefix + name] is not None for name in ("cluster", "connection", "kubeconfig"))
+    return any(call.params[prefix + name] is not None for name in ("cluster", "connection", "kubeconfig"))
 
 
 def _from_kubeconfig(prefix: str, path: str, context: str | None) -> Connection:
@@ -235,10 +232,8 @@ def _pool(config: t.Any) -> t.Any:
     return kubernetes_client.ApiClient(configuration=config).rest_client.pool_manager
 
 
-def _from_google(module: AnsibleModule, prefix: str, given: Json) -> Connection:
-    from .._gcp.connect import connect as google
-
-    gcp = google(module)
+def _from_google(call: Call, prefix: str, given: Json) -> Connection:
+    gcp = google(call)
     if given["cluster"]:
         name = f"projects/{gcp.project}/locations/{given['location']}/clusters/{given['cluster']}"
         endpoint, certificate = _look_up(gcp, name)

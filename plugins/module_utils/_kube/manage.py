@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
+from .._call import Call
 from .apply import Deadline, delete, execute, wait_ready
 from .connection import ClusterMissing, Connection, connect
 from .objects import checked
@@ -19,16 +18,16 @@ from .plan import MANAGER, Planner, Rule, Step, planned_blind, report
 Json = dict[str, t.Any]
 
 
-def manage(module: AnsibleModule) -> Json:
+def manage(call: Call) -> Json:
     """The core of module manifests."""
-    definitions = checked(module.params["definitions"])
-    deadline = Deadline(module.params["wait_timeout"])
-    steps, _connection = converge(module, definitions, deadline)
-    return report(steps, module._diff)
+    definitions = checked(call.params["definitions"])
+    deadline = Deadline(call.params["wait_timeout"])
+    steps, _connection = converge(call, definitions, deadline)
+    return report(steps, call.diff)
 
 
 def converge(
-    module: AnsibleModule,
+    call: Call,
     definitions: t.Sequence[Json],
     deadline: Deadline,
     rules: t.Mapping[tuple[str, str], Rule] | None = None,
@@ -37,22 +36,22 @@ def converge(
 
     ``rules``: readiness by (kind, name) where the kind's own rule does not fit.
     """
-    params = module.params
+    params = call.params
     namespace = params["namespace"]
     absent = params["state"] == "absent"
     try:
-        connection = connect(module)
+        connection = connect(call)
     except ClusterMissing as error:
         if absent:
-            module.warn(f"{error.message}; so there is nothing to delete")
+            call.warn(f"{error.message}; so there is nothing to delete")
             return [Step(obj, "none") for obj in planned_definitions(definitions, namespace)], None
-        if module.check_mode:
-            module.warn(f"{error.message}; so every object is reported as to be created")
+        if call.check_mode:
+            call.warn(f"{error.message}; so every object is reported as to be created")
             return planned_blind(definitions, namespace), None
         raise
     if params["state"] == "ready":
         steps = [Step(obj, "none") for obj in planned_definitions(definitions, namespace)]
-        if not module.check_mode:
+        if not call.check_mode:
             wait_ready(connection, steps, deadline)
         return steps, connection
     planner = Planner(
@@ -61,10 +60,10 @@ def converge(
         force=params["force_conflicts"],
         recreate=bool(params.get("recreate")),
         namespace=namespace,
-        lenient=module.check_mode,
+        lenient=call.check_mode,
     )
     steps = planner.absent(definitions) if absent else planner.present(definitions)
-    if module.check_mode:
+    if call.check_mode:
         return steps, connection
     if absent:
         delete(connection, steps, deadline, wait=params["wait"])

@@ -10,8 +10,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
+from .._call import Call
 from .._errors import InvalidOption, NotFound
 from .._wait import wait_for
 from .apply import PAUSES, Deadline
@@ -25,23 +24,23 @@ Json = dict[str, t.Any]
 KINDS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "ReplicaSet": "apps/v1"}
 
 
-def scale(module: AnsibleModule) -> Json:
+def scale(call: Call) -> Json:
     """The core of module scale."""
-    params = module.params
+    params = call.params
     wanted = params["replicas"]
     if wanted < 0:
         raise InvalidOption("replicas", wanted, "0 or more")
     deadline = Deadline(params["wait_timeout"])
     try:
-        workload = Workload(connect(module), params["kind"], params["namespace"], params["name"])
+        workload = Workload(connect(call), params["kind"], params["namespace"], params["name"])
         previous: int | None = workload.replicas()
     except (ClusterMissing, UnknownKind, NotFound) as error:
-        if not module.check_mode:
+        if not call.check_mode:
             raise
-        module.warn(f"{error.message}; planned as if an earlier task made it")
-        return _result(module, None, wanted)
-    answer = _result(module, previous, wanted)
-    if not module.check_mode:
+        call.warn(f"{error.message}; planned as if an earlier task made it")
+        return _result(call, None, wanted)
+    answer = _result(call, previous, wanted)
+    if not call.check_mode:
         if previous != wanted:
             workload.set(wanted)
         answer["applied_at"] = time.time()
@@ -50,7 +49,7 @@ def scale(module: AnsibleModule) -> Json:
     return answer
 
 
-def _result(module: AnsibleModule, previous: int | None, wanted: int) -> Json:
+def _result(call: Call, previous: int | None, wanted: int) -> Json:
     changed = previous != wanted
     change = {"field": "replicas", "before": previous, "after": wanted, "call": "scale"}
     answer: Json = {
@@ -60,7 +59,7 @@ def _result(module: AnsibleModule, previous: int | None, wanted: int) -> Json:
     }
     if previous is not None:
         answer["previous_replicas"] = previous
-    if module._diff:
+    if call.diff:
         answer["diff"] = {
             "before": {"replicas": previous} if changed else {},
             "after": {"replicas": wanted} if changed else {},

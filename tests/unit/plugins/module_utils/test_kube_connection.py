@@ -20,7 +20,6 @@ from ansible_collections.aiserving.gke.plugins.module_utils._errors import (
     InvalidOption,
     NotFound,
 )
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp import connect as google
 from ansible_collections.aiserving.gke.plugins.module_utils._kube import connection as kube
 
 Json = dict[str, t.Any]
@@ -83,7 +82,7 @@ def module(**params: t.Any) -> t.Any:
 
 def connect(monkeypatch: pytest.MonkeyPatch, cluster: Json | Exception, **params: t.Any) -> kube.Connection:
     gcp = Gcp(cluster)
-    monkeypatch.setattr(google, "connect", lambda _module: gcp)
+    monkeypatch.setattr(kube, "google", lambda _call: gcp)
     return kube.connect(module(**(params or {"cluster": "c", "location": "us-east5-a"})))
 
 

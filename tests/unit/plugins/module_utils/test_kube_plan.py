@@ -89,8 +89,9 @@ class Server:
         live = copy.deepcopy(self.objects.get(path, {"metadata": {"uid": f"u{len(self.writes)}"}}))
         live.update({field: value for field, value in body.items() if field != "metadata"})
         live["metadata"].update(body["metadata"])
+        claim: Json = {f"f:{field}": {} for field in body}
         live["metadata"]["managedFields"] = [
-            {"manager": query["fieldManager"], "operation": "Apply", "fieldsV1": sorted(body)}
+            {"manager": query["fieldManager"], "operation": "Apply", "fieldsV1": claim}
         ]
         if "dryRun" not in query:
             self.version += 1
