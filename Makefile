@@ -39,18 +39,18 @@ test: env lint sanity newest pytest
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p sandbox -p ansible_collections.aiserving.gke.plugins
+	$(BIN)/mypy -p sandbox -p tests -p ansible_collections.aiserving.gke.plugins
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
 	$(BIN)/antsibull-changelog lint
 
 # ansible-test wants to live in a tree named after the collection and to download pip; tests/run_sanity.py spares it both.
 sanity: env
-	$(BIN)/python tests/run_sanity.py
+	$(BIN)/python -m tests.run_sanity
 
 # The same collection on the newest interpreter and ansible-core of this machine, where there is a newer one.
 newest: env
-	$(BIN)/python tests/run_newest.py
+	$(BIN)/python -m tests.run_newest
 
 pytest: env
 	$(BIN)/python -m pytest

@@ -4,7 +4,7 @@
 
 """The tables of variables in the roles' READMEs, made from their argument specs and defaults.
 
-`python tests/role_docs.py` writes them; a test compares, so that they cannot drift.
+`python -m tests.role_docs` writes them; a test compares, so that they cannot drift.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkout import ROOT
+from tests.checkout import ROOT
 
 TESTS = ["tests/unit"]
 

@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 
 import ansible_test
-from checkout import ROOT, copy_collection
+
+from tests.checkout import ROOT, copy_collection
 
 STUB = """\
 import subprocess

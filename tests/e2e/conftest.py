@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from e2e.estate import Estate
+
+from tests.e2e.estate import Estate
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from e2e.estate import Estate
+
+from tests.e2e.estate import Estate
 
 REGIONS = {"us-east5": "us-east5-b", "europe-west4": "europe-west4-a"}
 

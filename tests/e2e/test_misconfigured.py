@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from e2e.estate import ROOT, Estate
+
+from tests.e2e.estate import ROOT, Estate
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from e2e.estate import BIN, ROOT, run
+from tests.e2e.estate import BIN, ROOT, run
 
 
 def test_default_scenario() -> None:

@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from checkout import copy_collection
-from e2e.estate import BIN, ROOT, Estate, run
+from tests.checkout import copy_collection
+from tests.e2e.estate import BIN, ROOT, Estate, run
 
 
 def build_and_install(directory: Path) -> tuple[Path, Path]:

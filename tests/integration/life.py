@@ -10,7 +10,8 @@ import typing as t
 from collections.abc import Callable
 
 import pytest
-from module_runner import ModuleFailed, run_module
+
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 

@@ -14,9 +14,10 @@ import requests
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp import transport
 from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff
 from google.auth.transport.requests import AuthorizedSession
-from integration.conftest import PROJECT, CloudServer
-from integration.life import prepare
-from module_runner import run_module
+
+from tests.integration.conftest import PROJECT, CloudServer
+from tests.integration.life import prepare
+from tests.module_runner import run_module
 
 Json = dict[str, t.Any]
 

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import typing as t
+import urllib.parse
 import urllib.request
 
 import pytest
-from integration.conftest import TOKEN, CloudServer
-from integration.life import live_through
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.conftest import TOKEN, CloudServer
+from tests.integration.life import live_through
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 
@@ -28,7 +30,7 @@ WEIGHTS: Json = {
 
 def upload(server: CloudServer, bucket: str, name: str) -> None:
     """An object of the bucket, by the upload URL that Google's clients use."""
-    url = f"{server.url}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={urllib.request.quote(name, safe='')}"
+    url = f"{server.url}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/octet-stream"}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     opener.open(urllib.request.Request(url, b"weights", headers, method="POST"), timeout=30).close()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Unreachable
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
-from integration.conftest import NoClusters, running_cloud
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.conftest import NoClusters, running_cloud
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 ZONE = "us-east5-a"

@@ -19,7 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from module_runner import ModuleFailed, run_module
+
+from tests.module_runner import ModuleFailed, run_module
 
 
 class Endpoint(ThreadingHTTPServer):

@@ -10,10 +10,10 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
-from integration.conftest import CloudServer
-from module_runner import ModuleFailed, run_module
 
 from sandbox.cloud.gkehub import GkeHub
+from tests.integration.conftest import CloudServer
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 ZONES = {"east": "us-east5-a", "west": "europe-west4-a"}

@@ -10,9 +10,10 @@ import threading
 import typing as t
 
 import pytest
-from integration.conftest import PROJECT, CloudServer
-from integration.life import prepare
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.conftest import PROJECT, CloudServer
+from tests.integration.life import prepare
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from integration.kube_fixtures import Cluster, cluster, config, controller, namespace
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.kube_fixtures import Cluster, cluster, config, controller, namespace
+from tests.module_runner import ModuleFailed, run_module
 
 __all__ = ["cluster", "config", "namespace"]
 
@@ -78,7 +79,7 @@ def bring(source: Cluster, target: Cluster, namespace: str) -> t.Callable[[], bo
 
 
 def test_exported_imported_repeated_removed(cluster: Cluster, config: Cluster, namespace: str) -> None:
-    options = {"export": True, "import_kubeconfig": config.kubeconfig}
+    options: Json = {"export": True, "import_kubeconfig": config.kubeconfig}
     planned = pool(cluster, namespace, check=True, diff=True, **options)
     assert [(o["kind"], o["action"]) for o in planned["objects"]] == [(kind, "create") for kind in KINDS]
     assert cluster.get(path(namespace)) is None
@@ -121,7 +122,7 @@ def info(cluster: Cluster, namespace: str, **options: t.Any) -> Json:
 
 
 def test_an_import_that_does_not_come_is_explained(cluster: Cluster, config: Cluster, namespace: str) -> None:
-    options = {"export": True, "wait": False}
+    options: Json = {"export": True, "wait": False}
     pool(cluster, namespace, **options)
     serve(cluster, namespace)()
     refused = {

@@ -14,8 +14,9 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
-from integration.kube_fixtures import TOKEN, Cluster, cluster, config, controller, namespace
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.kube_fixtures import TOKEN, Cluster, cluster, config, controller, namespace
+from tests.module_runner import ModuleFailed, run_module
 
 __all__ = ["cluster", "config", "namespace"]
 

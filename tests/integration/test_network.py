@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.conftest import PROJECT, CloudServer, running_cloud
-from integration.life import live_through
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.conftest import PROJECT, CloudServer, running_cloud
+from tests.integration.life import live_through
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 

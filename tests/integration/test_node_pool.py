@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
-from integration.conftest import CloudServer
-from module_runner import ModuleFailed, run_module
 
 from sandbox.cloud import container_pools
 from sandbox.cloud.errors import Refusal
+from tests.integration.conftest import CloudServer
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 ZONE = "us-east5-a"

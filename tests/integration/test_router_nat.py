@@ -9,9 +9,10 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from integration.conftest import PROJECT, CloudServer
-from integration.life import live_through, prepare
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.conftest import PROJECT, CloudServer
+from tests.integration.life import live_through, prepare
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 

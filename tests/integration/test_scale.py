@@ -9,9 +9,10 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from integration.kube_fixtures import Cluster, cluster, controller, namespace
-from integration.test_manifests import apply, deployment
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.kube_fixtures import Cluster, cluster, controller, namespace
+from tests.integration.test_manifests import apply, deployment
+from tests.module_runner import ModuleFailed, run_module
 
 __all__ = ["cluster", "namespace"]
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.conftest import PROJECT, SERVICES, CloudServer, running_cloud
-from module_runner import ModuleFailed, run_module
+
+from tests.integration.conftest import PROJECT, SERVICES, CloudServer, running_cloud
+from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 

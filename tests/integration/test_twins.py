@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from integration.conftest import TOKEN, CloudServer, running_cloud
-from integration.kube_fixtures import Cluster, cluster
+
+from tests.integration.conftest import TOKEN, CloudServer, running_cloud
+from tests.integration.kube_fixtures import Cluster, cluster
 
 __all__ = ["cluster"]
 

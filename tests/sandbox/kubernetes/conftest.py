@@ -103,12 +103,13 @@ def api_client(running: Running) -> Iterator[client.ApiClient]:
 
 
 @pytest.fixture(scope="session")
-def core(api_client: client.ApiClient) -> client.CoreV1Api:
+def core(api_client: client.ApiClient) -> t.Any:
+    """Without its types: it takes dicts for bodies and fills in what the server answers, and they deny both."""
     return client.CoreV1Api(api_client)
 
 
 @pytest.fixture(scope="session")
-def apps(api_client: client.ApiClient) -> client.AppsV1Api:
+def apps(api_client: client.ApiClient) -> t.Any:
     return client.AppsV1Api(api_client)
 
 
@@ -118,7 +119,7 @@ def dynamic_client(api_client: client.ApiClient, tmp_path: Path) -> dynamic.Dyna
 
 
 @pytest.fixture
-def namespace(core: client.CoreV1Api) -> Iterator[str]:
+def namespace(core: t.Any) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     core.create_namespace({"metadata": {"name": name}})
@@ -288,9 +289,6 @@ def build() -> type[Build]:
 @pytest.fixture(scope="session")
 def widgets(api_client: client.ApiClient) -> Json:
     """The CustomResourceDefinition of widgets, installed."""
-    return t.cast(
-        Json,
-        api_client.sanitize_for_serialization(
-            client.ApiextensionsV1Api(api_client).create_custom_resource_definition(crd())
-        ),
-    )
+    extensions: t.Any = client.ApiextensionsV1Api(api_client)
+    made = extensions.create_custom_resource_definition(crd())
+    return t.cast(Json, api_client.sanitize_for_serialization(made))

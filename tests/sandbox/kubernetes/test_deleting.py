@@ -29,7 +29,7 @@ def owned(name: str, owner: t.Any, kind: str = "ConfigMap") -> Json:
     return {"metadata": {"name": name, "ownerReferences": [{**reference, "blockOwnerDeletion": True}]}}
 
 
-def test_finalizers_hold_an_object_back(core: client.CoreV1Api, namespace: str) -> None:
+def test_finalizers_hold_an_object_back(core: t.Any, namespace: str) -> None:
     core.create_namespaced_config_map(namespace, {"metadata": {"name": "held", "finalizers": ["example.com/hold"]}})
     core.delete_namespaced_config_map("held", namespace)
     held = core.read_namespaced_config_map("held", namespace)
@@ -42,7 +42,7 @@ def test_finalizers_hold_an_object_back(core: client.CoreV1Api, namespace: str) 
     assert gone(lambda: core.read_namespaced_config_map("held", namespace))
 
 
-def test_a_placed_pod_goes_when_its_kubelet_says_so(core: client.CoreV1Api, namespace: str, build: t.Any) -> None:
+def test_a_placed_pod_goes_when_its_kubelet_says_so(core: t.Any, namespace: str, build: t.Any) -> None:
     core.create_namespaced_pod(namespace, build.pod())
     target = {"metadata": {"name": "one"}, "target": {"apiVersion": "v1", "kind": "Node", "name": "n1"}}
     core.create_namespaced_pod_binding("one", namespace, target, _preload_content=False).read()
@@ -62,7 +62,7 @@ def test_a_placed_pod_goes_when_its_kubelet_says_so(core: client.CoreV1Api, name
     assert gone(lambda: core.read_namespaced_pod("unplaced", namespace))
 
 
-def test_dependents_follow_their_last_owner(core: client.CoreV1Api, namespace: str, eventually: t.Any) -> None:
+def test_dependents_follow_their_last_owner(core: t.Any, namespace: str, eventually: t.Any) -> None:
     first, second = (
         core.create_namespaced_config_map(namespace, {"metadata": {"name": name}}) for name in ("o1", "o2")
     )
@@ -79,7 +79,7 @@ def test_dependents_follow_their_last_owner(core: client.CoreV1Api, namespace: s
     eventually(lambda: gone(lambda: core.read_namespaced_config_map("shared", namespace)), "shared goes")
 
 
-def test_foreground_waits_for_dependents(core: client.CoreV1Api, namespace: str, eventually: t.Any) -> None:
+def test_foreground_waits_for_dependents(core: t.Any, namespace: str, eventually: t.Any) -> None:
     owner = core.create_namespaced_config_map(namespace, {"metadata": {"name": "owner"}})
     child = owned("child", owner)
     child["metadata"]["finalizers"] = ["example.com/hold"]
@@ -95,7 +95,7 @@ def test_foreground_waits_for_dependents(core: client.CoreV1Api, namespace: str,
     eventually(lambda: gone(lambda: core.read_namespaced_config_map("owner", namespace)), "the owner goes last")
 
 
-def test_orphans_stay(core: client.CoreV1Api, namespace: str, eventually: t.Any) -> None:
+def test_orphans_stay(core: t.Any, namespace: str, eventually: t.Any) -> None:
     owner = core.create_namespaced_config_map(namespace, {"metadata": {"name": "owner"}})
     core.create_namespaced_config_map(namespace, owned("child", owner))
     core.delete_namespaced_config_map("owner", namespace, propagation_policy="Orphan")
@@ -103,15 +103,13 @@ def test_orphans_stay(core: client.CoreV1Api, namespace: str, eventually: t.Any)
     assert not core.read_namespaced_config_map("child", namespace).metadata.owner_references
 
 
-def test_dependents_of_an_owner_that_never_was_are_collected(
-    core: client.CoreV1Api, namespace: str, eventually: t.Any
-) -> None:
+def test_dependents_of_an_owner_that_never_was_are_collected(core: t.Any, namespace: str, eventually: t.Any) -> None:
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "ghost", "uid": "no-such-uid"}
     core.create_namespaced_config_map(namespace, {"metadata": {"name": "lost", "ownerReferences": [reference]}})
     eventually(lambda: gone(lambda: core.read_namespaced_config_map("lost", namespace)), "the lost child goes")
 
 
-def test_namespaces_come_furnished_and_take_their_contents_along(core: client.CoreV1Api, eventually: t.Any) -> None:
+def test_namespaces_come_furnished_and_take_their_contents_along(core: t.Any, eventually: t.Any) -> None:
     core.create_namespace({"metadata": {"name": "short-lived"}})
     eventually(lambda: not gone(lambda: core.read_namespaced_service_account("default", "short-lived")), "furnished")
     assert core.read_namespace("short-lived").metadata.labels == {"kubernetes.io/metadata.name": "short-lived"}
@@ -123,12 +121,12 @@ def test_namespaces_come_furnished_and_take_their_contents_along(core: client.Co
     assert core.read_namespace("short-lived").status.phase == "Terminating"
     with pytest.raises(ApiException) as error:
         core.create_namespaced_secret("short-lived", {"metadata": {"name": "late"}})
-    assert error.value.status == 403 and "because it is being terminated" in error.value.body
+    assert error.value.status == 403 and "because it is being terminated" in str(error.value.body)
     core.patch_namespaced_config_map("held", "short-lived", {"metadata": {"finalizers": None}})
     eventually(lambda: gone(lambda: core.read_namespace("short-lived")), "the namespace goes")
 
 
-def test_delete_collection_takes_the_selected(core: client.CoreV1Api, namespace: str) -> None:
+def test_delete_collection_takes_the_selected(core: t.Any, namespace: str) -> None:
     for name in ("a", "b", "c"):
         core.create_namespaced_config_map(namespace, {"metadata": {"name": name, "labels": {"go": str(name != "b")}}})
     core.delete_collection_namespaced_config_map(namespace, label_selector="go=True")
@@ -136,7 +134,7 @@ def test_delete_collection_takes_the_selected(core: client.CoreV1Api, namespace:
     assert left == ["b"]
 
 
-def test_preconditions_of_a_deletion(core: client.CoreV1Api, namespace: str) -> None:
+def test_preconditions_of_a_deletion(core: t.Any, namespace: str) -> None:
     core.create_namespaced_config_map(namespace, {"metadata": {"name": "sure"}})
     with pytest.raises(ApiException) as error:
         core.delete_namespaced_config_map("sure", namespace, body={"preconditions": {"uid": "another"}})
@@ -145,11 +143,11 @@ def test_preconditions_of_a_deletion(core: client.CoreV1Api, namespace: str) -> 
 
 
 def test_eviction_respects_the_disruption_budget(
-    core: client.CoreV1Api, api_client: client.ApiClient, namespace: str, build: t.Any
+    core: t.Any, api_client: client.ApiClient, namespace: str, build: t.Any
 ) -> None:
     core.create_namespaced_pod(namespace, build.pod())
     budget = {"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "one"}}}}
-    policy = client.PolicyV1Api(api_client)
+    policy: t.Any = client.PolicyV1Api(api_client)
     policy.create_namespaced_pod_disruption_budget(namespace, budget)
     eviction = {"metadata": {"name": "one", "namespace": namespace}}
     with pytest.raises(ApiException) as error:

@@ -47,7 +47,7 @@ def test_server_side_apply_and_its_conflicts(kubectl: t.Any, build: t.Any) -> No
 
 
 def test_custom_resources_in_apply_get_and_explain(kubectl: t.Any, widgets: Json) -> None:
-    given = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 3}}
+    given: Json = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 3}}
     assert kubectl("apply", "-f", "-", given=given) == "widget.example.com/w created\n"
     given["spec"]["size"] = 4
     assert kubectl("apply", "-f", "-", given=given) == "widget.example.com/w configured\n"
@@ -121,3 +121,12 @@ def test_rollout_and_expose(kubectl: t.Any, build: t.Any) -> None:
     assert "exposed" in kubectl("expose", "deployment", "web", "--port=80")
     assert "image updated" in kubectl("set", "image", "deployment/web", "main=nginx:2")
     assert kubectl("get", "deploy", "web", "-o", "jsonpath={.metadata.generation}") == "3"
+
+
+def test_label_annotate_describe_and_run(kubectl: t.Any, build: t.Any) -> None:
+    kubectl("create", "-f", "-", given=build.deployment())
+    assert kubectl("label", "deployment/web", "tier=front") == "deployment.apps/web labeled\n"
+    assert kubectl("annotate", "deployment/web", "who=me") == "deployment.apps/web annotated\n"
+    told = kubectl("describe", "deployment/web")
+    assert "tier=front" in told and "who: me" in told.replace("who:  ", "who: ")
+    assert kubectl("run", "alone", "--image=busybox:1") == "pod/alone created\n"

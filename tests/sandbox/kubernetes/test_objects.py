@@ -21,19 +21,19 @@ def refused(work: t.Callable[[], t.Any]) -> Json:
     """The Status object with which the server refuses."""
     with pytest.raises(ApiException) as error:
         work()
-    status: Json = json.loads(error.value.body)
+    status: Json = json.loads(error.value.body or "")
     assert status["kind"] == "Status" and status["code"] == error.value.status
     return status
 
 
-def test_create_sets_what_only_the_server_knows(core: client.CoreV1Api, namespace: str) -> None:
+def test_create_sets_what_only_the_server_knows(core: t.Any, namespace: str) -> None:
     made = core.create_namespaced_config_map(namespace, {"metadata": {"generateName": "made-"}, "data": {"a": "b"}})
     assert made.metadata.name.startswith("made-") and len(made.metadata.name) == len("made-") + 5
     assert made.metadata.uid and made.metadata.creation_timestamp and made.metadata.namespace == namespace
     assert core.read_namespaced_config_map(made.metadata.name, namespace).data == {"a": "b"}
 
 
-def test_create_of_what_exists_and_in_a_missing_namespace(core: client.CoreV1Api, namespace: str) -> None:
+def test_create_of_what_exists_and_in_a_missing_namespace(core: t.Any, namespace: str) -> None:
     core.create_namespaced_config_map(namespace, {"metadata": {"name": "twice"}})
     again = refused(lambda: core.create_namespaced_config_map(namespace, {"metadata": {"name": "twice"}}))
     assert (again["code"], again["reason"]) == (409, "AlreadyExists")
@@ -44,7 +44,7 @@ def test_create_of_what_exists_and_in_a_missing_namespace(core: client.CoreV1Api
     assert absent["details"] == {"name": "absent", "group": "", "kind": "pods"}
 
 
-def test_stale_update_conflicts_and_empty_update_changes_nothing(core: client.CoreV1Api, namespace: str) -> None:
+def test_stale_update_conflicts_and_empty_update_changes_nothing(core: t.Any, namespace: str) -> None:
     first = core.create_namespaced_config_map(namespace, {"metadata": {"name": "c"}, "data": {"n": "1"}})
     first.data = {"n": "2"}
     second = core.replace_namespaced_config_map("c", namespace, first)
@@ -56,7 +56,7 @@ def test_stale_update_conflicts_and_empty_update_changes_nothing(core: client.Co
     assert same.metadata.resource_version == second.metadata.resource_version
 
 
-def test_generation_counts_changes_of_the_spec_alone(apps: client.AppsV1Api, namespace: str, build: t.Any) -> None:
+def test_generation_counts_changes_of_the_spec_alone(apps: t.Any, namespace: str, build: t.Any) -> None:
     made = apps.create_namespaced_deployment(namespace, build.deployment())
     assert made.metadata.generation == 1
     labelled = apps.patch_namespaced_deployment("web", namespace, {"metadata": {"labels": {"x": "y"}}})
@@ -68,7 +68,7 @@ def test_generation_counts_changes_of_the_spec_alone(apps: client.AppsV1Api, nam
     assert (scaled.spec.replicas, scaled.status.replicas, scaled.metadata.generation) == (3, 2, 2)
 
 
-def test_scale_subresource(apps: client.AppsV1Api, namespace: str, build: t.Any) -> None:
+def test_scale_subresource(apps: t.Any, namespace: str, build: t.Any) -> None:
     apps.create_namespaced_deployment(namespace, build.deployment())
     scale = apps.read_namespaced_deployment_scale("web", namespace)
     assert (scale.spec.replicas, scale.status.selector) == (2, "app=web")
@@ -81,9 +81,7 @@ def test_scale_subresource(apps: client.AppsV1Api, namespace: str, build: t.Any)
     assert refused(lambda: apps.patch_namespaced_deployment_scale("web", namespace, negative))["code"] == 422
 
 
-def test_defaults_of_builtin_kinds(
-    core: client.CoreV1Api, apps: client.AppsV1Api, namespace: str, build: t.Any
-) -> None:
+def test_defaults_of_builtin_kinds(core: t.Any, apps: t.Any, namespace: str, build: t.Any) -> None:
     desired = build.deployment()
     del desired["spec"]["replicas"]
     spec = apps.create_namespaced_deployment(namespace, desired).spec
@@ -97,7 +95,7 @@ def test_defaults_of_builtin_kinds(
     assert secret.type == "Opaque" and base64.b64decode(secret.data["token"]) == b"abc" and not secret.string_data
 
 
-def test_tpu_pods_tolerate_the_taint_of_their_nodes(core: client.CoreV1Api, namespace: str, build: t.Any) -> None:
+def test_tpu_pods_tolerate_the_taint_of_their_nodes(core: t.Any, namespace: str, build: t.Any) -> None:
     desired = build.pod()
     desired["spec"]["containers"][0]["resources"] = {"limits": {"google.com/tpu": "4"}}
     made = core.create_namespaced_pod(namespace, desired)
@@ -123,13 +121,13 @@ def test_invalid_deployments(raw: t.Any, namespace: str, build: t.Any, change: J
     assert field in [cause["field"] for cause in status["details"]["causes"]] and words in status["message"]
 
 
-def test_what_never_changes(apps: client.AppsV1Api, api_client: client.ApiClient, namespace: str, build: t.Any) -> None:
+def test_what_never_changes(apps: t.Any, api_client: client.ApiClient, namespace: str, build: t.Any) -> None:
     apps.create_namespaced_deployment(namespace, build.deployment())
     new = {"app": "new"}
     moved = {"spec": {"selector": {"matchLabels": new}, "template": {"metadata": {"labels": new}}}}
     status = refused(lambda: apps.patch_namespaced_deployment("web", namespace, moved))
     assert status["code"] == 422 and "field is immutable" in status["message"]
-    batch = client.BatchV1Api(api_client)
+    batch: t.Any = client.BatchV1Api(api_client)
     container = {"name": "main", "image": "busybox:1"}
     job = {
         "metadata": {"name": "j"},
@@ -145,12 +143,12 @@ def test_what_never_changes(apps: client.AppsV1Api, api_client: client.ApiClient
 
 
 @pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", "a" * 254])
-def test_names_are_dns_names(core: client.CoreV1Api, namespace: str, name: str) -> None:
+def test_names_are_dns_names(core: t.Any, namespace: str, name: str) -> None:
     status = refused(lambda: core.create_namespaced_config_map(namespace, {"metadata": {"name": name}}))
     assert status["code"] == 422 and status["details"]["causes"][0]["field"] == "metadata.name"
 
 
-def test_dry_run_answers_and_stores_nothing(core: client.CoreV1Api, namespace: str) -> None:
+def test_dry_run_answers_and_stores_nothing(core: t.Any, namespace: str) -> None:
     made = core.create_namespaced_config_map(namespace, {"metadata": {"name": "dry"}}, dry_run="All")
     assert made.metadata.uid
     assert refused(lambda: core.read_namespaced_config_map("dry", namespace))["code"] == 404
@@ -176,7 +174,7 @@ def test_unknown_fields_are_refused_warned_about_or_dropped(raw: t.Any, namespac
     assert raw("POST", path + "Perhaps", desired).status == 400
 
 
-def test_patch_kinds(api_client: client.ApiClient, apps: client.AppsV1Api, namespace: str, build: t.Any) -> None:
+def test_patch_kinds(api_client: client.ApiClient, apps: t.Any, namespace: str, build: t.Any) -> None:
     apps.create_namespaced_deployment(namespace, build.deployment())
     sidecar = {"spec": {"template": {"spec": {"containers": [{"name": "side", "image": "busybox:1"}]}}}}
     strategic = apps.patch_namespaced_deployment(
@@ -196,9 +194,11 @@ def test_patch_kinds(api_client: client.ApiClient, apps: client.AppsV1Api, names
 
 
 def test_reviews_say_yes(api_client: client.ApiClient) -> None:
-    review = client.AuthorizationV1Api(api_client).create_self_subject_access_review(
+    authorization: t.Any = client.AuthorizationV1Api(api_client)
+    review = authorization.create_self_subject_access_review(
         {"spec": {"resourceAttributes": {"verb": "delete", "resource": "pods"}}}
     )
     assert review.status.allowed
-    me = client.AuthenticationV1Api(api_client).create_self_subject_review({})
+    authentication: t.Any = client.AuthenticationV1Api(api_client)
+    me = authentication.create_self_subject_review({})
     assert "system:masters" in me.status.user_info.groups

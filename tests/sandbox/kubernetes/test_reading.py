@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 import urllib3
-from kubernetes import client, watch
+from kubernetes import watch
 
 from sandbox.kubernetes.store import HISTORY
 
@@ -26,7 +26,7 @@ def names(objects: t.Any) -> list[str]:
 
 
 @pytest.fixture
-def fruit(core: client.CoreV1Api, namespace: str) -> str:
+def fruit(core: t.Any, namespace: str) -> str:
     for name, labels in (("apple", {"color": "red"}), ("cherry", {"color": "red", "stone": ""}), ("kiwi", {})):
         core.create_namespaced_config_map(namespace, {"metadata": {"name": name, "labels": {"fruit": "yes", **labels}}})
     return namespace
@@ -44,11 +44,11 @@ def fruit(core: client.CoreV1Api, namespace: str) -> str:
         ("fruit,color notin (red)", ["kiwi"]),
     ],
 )
-def test_label_selectors(core: client.CoreV1Api, fruit: str, selector: str, wanted: list[str]) -> None:
+def test_label_selectors(core: t.Any, fruit: str, selector: str, wanted: list[str]) -> None:
     assert names(core.list_namespaced_config_map(fruit, label_selector=selector)) == wanted
 
 
-def test_field_selectors(core: client.CoreV1Api, fruit: str, raw: t.Any) -> None:
+def test_field_selectors(core: t.Any, fruit: str, raw: t.Any) -> None:
     assert names(core.list_namespaced_config_map(fruit, field_selector="metadata.name=kiwi")) == ["kiwi"]
     others = names(core.list_namespaced_config_map(fruit, field_selector="metadata.name!=kiwi", label_selector="fruit"))
     assert others == ["apple", "cherry"]
@@ -57,7 +57,7 @@ def test_field_selectors(core: client.CoreV1Api, fruit: str, raw: t.Any) -> None
     assert raw("GET", f"/api/v1/namespaces/{fruit}/configmaps?labelSelector=a%20b").status == 400
 
 
-def test_pages(core: client.CoreV1Api, fruit: str) -> None:
+def test_pages(core: t.Any, fruit: str) -> None:
     first = core.list_namespaced_config_map(fruit, label_selector="fruit", limit=2)
     assert names(first) == ["apple", "cherry"] and first.metadata.remaining_item_count == 1
     rest = core.list_namespaced_config_map(fruit, label_selector="fruit", limit=2, _continue=first.metadata._continue)
@@ -65,7 +65,7 @@ def test_pages(core: client.CoreV1Api, fruit: str) -> None:
     assert rest.metadata.resource_version == first.metadata.resource_version
 
 
-def test_watch_tells_every_change_from_a_version_on(core: client.CoreV1Api, fruit: str) -> None:
+def test_watch_tells_every_change_from_a_version_on(core: t.Any, fruit: str) -> None:
     start = core.list_namespaced_config_map(fruit).metadata.resource_version
     core.patch_namespaced_config_map("apple", fruit, {"data": {"a": "b"}})
     core.patch_namespaced_config_map("kiwi", fruit, {"metadata": {"labels": {"color": "red"}}})
@@ -79,7 +79,7 @@ def test_watch_tells_every_change_from_a_version_on(core: client.CoreV1Api, frui
     assert seen == [("MODIFIED", "apple"), ("ADDED", "kiwi"), ("DELETED", "cherry"), ("DELETED", "apple")]
 
 
-def test_watch_is_live_and_begins_with_the_state(core: client.CoreV1Api, fruit: str) -> None:
+def test_watch_is_live_and_begins_with_the_state(core: t.Any, fruit: str) -> None:
     seen: list[tuple[str, str]] = []
     ready = threading.Event()
 

@@ -160,8 +160,8 @@ def test_one_session_per_set_of_options() -> None:
 def test_service_account(option: str, key: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "key.json"
     path.write_text(json.dumps(key))
-    value = str(path) if option == "service_account_file" else json.dumps(key)
-    cloud = gcp(auth_kind="serviceaccount", quota_project="payer", **{option: value})
+    options: dict[str, t.Any] = {option: str(path) if option == "service_account_file" else json.dumps(key)}
+    cloud = gcp(auth_kind="serviceaccount", quota_project="payer", **options)
     credentials = cloud._login.credentials
     assert cloud.project == "key-project"
     assert credentials.service_account_email == key["client_email"]

@@ -227,8 +227,8 @@ def test_find_tells_absent_from_trouble() -> None:
 
 
 def test_pages() -> None:
-    service, session = rest((200, {"items": [1, 2], "nextPageToken": "t"}), (200, {}))
-    assert list(service.pages("things", "items")) == [1, 2]
+    service, session = rest((200, {"items": [{"n": 1}, {"n": 2}], "nextPageToken": "t"}), (200, {}))
+    assert list(service.pages("things", "items")) == [{"n": 1}, {"n": 2}]
     assert len(session.sent) == 2
 
 
