@@ -119,7 +119,7 @@ def watch(call: Call) -> dict[str, t.Any]:
             timeout=params["timeout"],
             what="the service to settle",
             why=str,
-            backoff=Backoff(first=0.25, factor=1, cap=0.25),
+            backoff=Backoff(first=0.25, factor=1, cap=0.25, jitter=0),
         )
     except WaitTimeout as error:
         if params["fail"]:

@@ -14,9 +14,10 @@ from .._errors import CollectionError, NotFound
 from .._wait import Backoff, wait_for
 from .connection import Connection, Resource, UnknownKind, Unreachable
 from .diagnosis import explain
-from .objects import key, label, name_of, namespace_of
+from .objects import key, label, name_of, namespace_of, ranked
+from .parallel import each
 from .plan import Planner, Step
-from .readiness import NeverReady
+from .readiness import NeverReady, Verdict
 
 Json = dict[str, t.Any]
 
@@ -41,15 +42,19 @@ class Deadline:
 def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> None:
     """Write what the plan says; ``after`` of each step becomes the object as the server stored it."""
     connection = planner.connection
-    for step in steps:
-        if step.changed:
-            resource = step.resource or _discovered(connection, step.definition)
-            if step.action == "recreate":
-                _delete(connection, step)
-                _wait_gone(connection, [step], deadline)
-            step.resource, step.after = resource, planner.apply(resource, step.definition)
-        if step.definition["kind"] == "CustomResourceDefinition":
-            wait_ready(connection, [step], deadline)
+
+    def write(step: Step) -> None:
+        resource = step.resource or _discovered(connection, step.definition)
+        if step.action == "recreate":
+            _delete(connection, step)
+            _wait_gone(connection, [step], deadline)
+        step.resource, step.after = resource, planner.apply(resource, step.definition)
+
+    by_key = {key(step.definition): step for step in steps}
+    for rank in ranked(step.definition for step in steps):
+        group = [by_key[key(obj)] for obj in rank]
+        each(write, [step for step in group if step.changed])
+        wait_ready(connection, [s for s in group if s.definition["kind"] == "CustomResourceDefinition"], deadline)
 
 
 def delete(connection: Connection, steps: t.Sequence[Step], deadline: Deadline, *, wait: bool) -> None:
@@ -97,42 +102,60 @@ def _wait_gone(connection: Connection, steps: t.Sequence[Step], deadline: Deadli
 def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadline) -> None:
     """Until every object is ready by its kind's rule, all of them watched together.
 
-    Raises WaitTimeout or NeverReady, whose message names what is unmet, the last
-    events and the pods' reasons.
+    What the server has just answered is judged first, so objects that have nothing
+    to wait for cost no request. Raises WaitTimeout or NeverReady, whose message
+    names what is unmet, the last events and the pods' reasons.
     """
-    unmet: dict[t.Any, tuple[Step, str]] = {key(step.definition): (step, "not looked at yet") for step in steps}
+    unmet: list[tuple[Step, str]] = []
+    for step in steps:
+        answered = step.after if step.resource else None
+        done, reason = _judge(connection, step, answered) if answered else (False, "not looked at yet")
+        if not done:
+            unmet.append((step, reason))
 
     def look() -> dict[str, str]:
-        for name, (step, _reason) in list(unmet.items()):
-            try:
-                is_ready, reason = _judge(connection, step)
-            except Unreachable as error:
-                is_ready, reason = False, error.message
-            if is_ready:
-                del unmet[name]
-            else:
-                unmet[name] = step, reason
-        return {label(step.definition): reason for step, reason in unmet.values()}
+        looked = each(lambda group: _look(connection, group), _grouped([step for step, _reason in unmet]))
+        unmet[:] = [(step, reason) for group in looked for step, (done, reason) in group if not done]
+        return {label(step.definition): reason for step, reason in unmet}
 
     def why(_missing: dict[str, str]) -> str:
-        return "\n".join(_told(connection, step, reason) for step, reason in unmet.values())
+        return "\n".join(_told(connection, step, reason) for step, reason in unmet)
 
-    names = ", ".join(label(step.definition) for step in steps)
-    wait_for(
-        look, lambda missing: not missing, timeout=deadline.left, what=f"{names} to be ready", why=why, backoff=PAUSES
-    )
+    if unmet:
+        names = ", ".join(label(step.definition) for step, _reason in unmet)
+        what = f"{names} to be ready"
+        wait_for(look, lambda missing: not missing, timeout=deadline.left, what=what, why=why, backoff=PAUSES)
 
 
-def _judge(connection: Connection, step: Step) -> tuple[bool, str]:
-    obj = step.definition
+def _grouped(steps: t.Iterable[Step]) -> list[list[Step]]:
+    """By kind and namespace: one request sees all of a group."""
+    groups: dict[tuple[str, str, str | None], list[Step]] = {}
+    for step in steps:
+        obj = step.definition
+        groups.setdefault((obj["apiVersion"], obj["kind"], namespace_of(obj)), []).append(step)
+    return list(groups.values())
+
+
+def _look(connection: Connection, group: list[Step]) -> list[tuple[Step, Verdict]]:
+    obj = group[0].definition
     try:
-        step.resource = step.resource or connection.resource(obj["apiVersion"], obj["kind"])
-    except UnknownKind as error:
-        return False, error.message
-    live = connection.get(step.resource, namespace_of(obj), name_of(obj))
-    if live is None:
-        return False, "it is not there"
-    step.after = live
+        resource = connection.resource(obj["apiVersion"], obj["kind"])
+        if len(group) == 1:
+            live = connection.get(resource, namespace_of(obj), name_of(obj))
+            found = {name_of(obj): live} if live else {}
+        else:
+            found = {name_of(one): one for one in connection.list(resource, namespace_of(obj))}
+    except (UnknownKind, Unreachable) as error:
+        return [(step, (False, error.message)) for step in group]
+    verdicts = []
+    for step in group:
+        step.resource, step.after = resource, found.get(name_of(step.definition))
+        verdict = _judge(connection, step, step.after) if step.after else (False, "it is not there")
+        verdicts.append((step, verdict))
+    return verdicts
+
+
+def _judge(connection: Connection, step: Step, live: Json) -> Verdict:
     try:
         return step.rule(live)
     except NeverReady as error:

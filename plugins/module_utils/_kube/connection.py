@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import json
+import threading
 import typing as t
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -77,6 +78,7 @@ class Connection:
         self._url = url.rstrip("/")
         self._headers = headers
         self._kinds: dict[str, dict[str, Resource]] = {}
+        self._lock = threading.RLock()  # callers may send requests side by side
 
     def request(
         self,
@@ -97,25 +99,26 @@ class Connection:
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """Raises UnknownKind. Only group-versions in use are asked for, each once."""
-        if api_version not in self._kinds:
-            root = "/apis/" if "/" in api_version else "/api/"
-            try:
-                listed = self.request("GET", root + api_version)
-            except NotFound:
-                listed = {}
-            self._kinds[api_version] = {
-                entry["kind"]: Resource(api_version, entry["kind"], entry["name"], entry["namespaced"])
-                for entry in listed.get("resources", [])
-                if "/" not in entry["name"]
-            }
-        found = self._kinds[api_version].get(kind)
-        if found is None:
-            del self._kinds[api_version]  # its CRD may be there by the time of the next question
-            raise UnknownKind(
-                f"the cluster at {self._url} does not know {kind} of {api_version}; "
-                "install its CustomResourceDefinition, or turn on the feature of GKE that brings it"
-            )
-        return found
+        with self._lock:
+            if api_version not in self._kinds:
+                root = "/apis/" if "/" in api_version else "/api/"
+                try:
+                    listed = self.request("GET", root + api_version)
+                except NotFound:
+                    listed = {}
+                self._kinds[api_version] = {
+                    entry["kind"]: Resource(api_version, entry["kind"], entry["name"], entry["namespaced"])
+                    for entry in listed.get("resources", [])
+                    if "/" not in entry["name"]
+                }
+            found = self._kinds[api_version].get(kind)
+            if found is None:
+                del self._kinds[api_version]  # its CRD may be there by the time of the next question
+                raise UnknownKind(
+                    f"the cluster at {self._url} does not know {kind} of {api_version}; "
+                    "install its CustomResourceDefinition, or turn on the feature of GKE that brings it"
+                )
+            return found
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Json | None:
         try:
@@ -140,7 +143,8 @@ class Connection:
         self, method: str, path: str, query: t.Mapping[str, t.Any] | None, body: t.Any, content_type: str
     ) -> bytes:
         url = self._url + path + ("?" + urlencode(query) if query else "")
-        headers = {"Accept": "application/json, */*", **self._headers()}
+        with self._lock:  # a token that has run out is renewed once
+            headers = {"Accept": "application/json, */*", **self._headers()}
         if body is not None:
             headers["Content-Type"] = content_type
         try:

@@ -60,9 +60,12 @@ def checked(definitions: t.Sequence[Json]) -> list[Json]:
     return flat
 
 
-def ordered(objects: t.Iterable[Json]) -> list[Json]:
-    """CRDs, then Namespaces, then the rest, each in the order given."""
-    return sorted(objects, key=lambda obj: _FIRST.get(obj["kind"], 2))
+def ranked(objects: t.Iterable[Json]) -> tuple[list[Json], list[Json], list[Json]]:
+    """CRDs, Namespaces and the rest, each in the order given: a rank needs the ones before it, never one of its own."""
+    ranks: tuple[list[Json], list[Json], list[Json]] = ([], [], [])
+    for obj in objects:
+        ranks[_FIRST.get(obj["kind"], 2)].append(obj)
+    return ranks
 
 
 def comparable(obj: Json | None, manager: str = "") -> Json:

@@ -28,10 +28,11 @@ from .objects import (
     label,
     name_of,
     namespace_of,
-    ordered,
+    ranked,
     shown,
     shown_pair,
 )
+from .parallel import each
 from .readiness import Verdict, ready
 
 Json = dict[str, t.Any]
@@ -73,29 +74,33 @@ class Planner:
 
     def present(self, definitions: t.Sequence[Json]) -> list[Step]:
         """Raises InvalidOption, UnknownKind, ImmutableField, Conflict, ApiError."""
-        steps: list[Step] = []
         pending: dict[tuple[str, str], Resource] = {}
-        objects = ordered(checked(definitions))
-        coming = {name_of(obj) for obj in objects if obj["kind"] == "Namespace"}
-        for obj in objects:
-            step = self._step(obj, pending, coming)
-            steps.append(step)
-            if step.changed and obj["kind"] == "CustomResourceDefinition":
-                pending.update({(r.api_version, r.kind): r for r in defined_by(obj)})
+        kinds, namespaces, rest = ranked(checked(definitions))
+        coming = {name_of(obj) for obj in namespaces}
+
+        def plan(obj: Json) -> Step:
+            return self._step(obj, pending, coming)
+
+        steps = each(plan, kinds)
+        for step in steps:
+            if step.changed:
+                pending.update({(r.api_version, r.kind): r for r in defined_by(step.definition)})
+        steps += each(plan, [*namespaces, *rest])
         _once(steps)
         return steps
 
     def absent(self, definitions: t.Sequence[Json]) -> list[Step]:
         """In the order of deletion, which is the reverse of that of creation."""
-        steps = []
-        for obj in reversed(ordered(checked(definitions))):
+
+        def plan(obj: Json) -> Step:
             try:
                 resource = self._home(obj)
             except UnknownKind:
-                steps.append(Step(obj, "none"))
-                continue
+                return Step(obj, "none")
             live = self.connection.get(resource, namespace_of(obj), name_of(obj))
-            steps.append(Step(obj, "delete" if live else "none", resource, live))
+            return Step(obj, "delete" if live else "none", resource, live)
+
+        steps = each(plan, [obj for rank in reversed(ranked(checked(definitions))) for obj in reversed(rank)])
         _once(steps)
         return steps
 
@@ -213,7 +218,7 @@ def _once(steps: t.Iterable[Step]) -> None:
 
 def planned_blind(definitions: t.Sequence[Json], namespace: str) -> list[Step]:
     """The plan for a cluster that is not there yet: everything is to be created."""
-    objects = ordered(checked(definitions))
+    objects = [obj for rank in ranked(checked(definitions)) for obj in rank]
     for obj in objects:
         if obj["kind"] not in _CLUSTER_WIDE:
             obj["metadata"].setdefault("namespace", namespace)

@@ -35,13 +35,11 @@ def test_definitions_of_kinds_come_first_then_namespaces_then_the_rest_as_given(
         obj("CustomResourceDefinition"),
         obj("Namespace", "a"),
     ]
-    kinds = [(item["kind"], item["metadata"]["name"]) for item in objects.ordered(given)]
-    assert kinds == [
-        ("CustomResourceDefinition", "x"),
-        ("Namespace", "b"),
-        ("Namespace", "a"),
-        ("Service", "x"),
-        ("ConfigMap", "x"),
+    ranks = [[(item["kind"], item["metadata"]["name"]) for item in rank] for rank in objects.ranked(given)]
+    assert ranks == [
+        [("CustomResourceDefinition", "x")],
+        [("Namespace", "b"), ("Namespace", "a")],
+        [("Service", "x"), ("ConfigMap", "x")],
     ]
 
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import WaitTimeout
 from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff, Clock, wait_for
@@ -71,5 +73,13 @@ def test_an_error_of_done_ends_the_wait() -> None:
 def test_jitter_stays_in_its_bounds() -> None:
     pauses = Backoff(first=10.0, factor=1.0, cap=10.0, jitter=0.2).pauses()
     seen = [next(pauses) for _unused in range(200)]
-    assert all(8.0 <= pause <= 12.0 for pause in seen)
+    assert all(8.0 <= pause <= 10.0 for pause in seen)
     assert len(set(seen)) > 100
+
+
+@pytest.mark.parametrize("length", [0.3, 2, 9, 48, 480, 1800, 3600])
+def test_the_end_is_noticed_soon_and_without_hammering(length: float) -> None:
+    time = FakeTime()
+    wait_for(lambda: time.now, lambda now: now >= length, timeout=2 * length, what="x", clock=time.clock())
+    assert time.now - length <= max(1.0, 0.1 * length)
+    assert len(time.pauses) <= 1 + 12 * math.log1p(length) + length / 25

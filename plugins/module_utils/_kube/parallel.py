@@ -1,0 +1,25 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection: it may change in any release.
+
+"""Requests side by side, where their order says nothing."""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+T = t.TypeVar("T")
+R = t.TypeVar("R")
+
+# What one client may have under way at an API server; its fairness queues let that pass.
+AT_ONCE = 8
+
+
+def each(work: t.Callable[[T], R], items: t.Sequence[T]) -> list[R]:
+    """``work`` of every item, in the items' order. All end before the first error, in that order, is raised."""
+    if len(items) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
+        return list(pool.map(work, items))
