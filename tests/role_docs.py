@@ -24,10 +24,16 @@ def load(path: Path) -> dict[str, t.Any]:
 
 
 def table(role: Path) -> str:
-    """The section between the markers: one table per entry point."""
+    """The section between the markers: the entry points, and a table for each set of variables."""
     defaults = load(role / "defaults/main.yml")
-    parts = []
+    parts, known = [], {}
     for entry, spec in load(role / "meta/argument_specs.yml")["argument_specs"].items():
+        # An alias in the YAML: the very same options.
+        if same := known.get(id(spec["options"])):
+            told = " ".join(sentence(spec["description"]).split())
+            parts.append(f"Entry point `{entry}`: {spec['short_description']}. {told} Variables as of `{same}`.")
+            continue
+        known[id(spec["options"])] = entry
         rows = [
             f"Entry point `{entry}`: {spec['short_description']}.",
             "",

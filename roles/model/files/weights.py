@@ -2,13 +2,20 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs in the download Job: fetch a model into the mounted bucket, then check that nothing is missing."""
+"""The model's files in the mounted bucket: `download` fetches them and checks that none is missing, `wait` waits for it.
+
+A Job downloads; every model server waits in an init container.
+"""
 
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+# Seconds between two looks into the bucket.
+PAUSE = 2
 
 
 def missing_files(target):
@@ -22,8 +29,7 @@ def missing_files(target):
     return sorted(name for name in wanted if not (target / name).exists())
 
 
-def main():
-    target = Path(os.environ["MODEL_PATH"])
+def download(target):
     repository, revision = os.environ["MODEL_REPOSITORY"], os.environ["MODEL_REVISION"]
     target.mkdir(parents=True, exist_ok=True)
     try:
@@ -39,4 +45,15 @@ def main():
     print(f"{repository}@{revision} is complete in {target}")
 
 
-main()
+def wait(target):
+    told = None
+    while missing := missing_files(target):
+        if missing != told:
+            print(f"{target} lacks {', '.join(missing)}; waiting for the download", flush=True)
+            told = missing
+        time.sleep(PAUSE)
+    print(f"{target} is complete", flush=True)
+
+
+if __name__ == "__main__":
+    {"download": download, "wait": wait}[sys.argv[1]](Path(os.environ["MODEL_PATH"]))
