@@ -9,12 +9,13 @@ LINK := .venv/collections/ansible_collections/aiserving/gke
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env demo test lint sanity build newest pytest clean
+.PHONY: help env demo test lint sanity newest pytest bench clean
 
 help:
 	@echo 'make demo   build the service in two regions on a sandbox, then fail one over'
 	@echo 'make test   environment, lint, sanity and every test'
 	@echo 'make lint   ruff, mypy, yamllint, ansible-lint'
+	@echo 'make bench  what tasks, runs, builds and the load cost; about half an hour'
 	@echo 'make clean  stop the sandbox and remove what was made'
 
 env: .venv/ready
@@ -39,7 +40,7 @@ test: env lint sanity newest pytest
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p sandbox -p tests -p ansible_collections.aiserving.gke.plugins
+	$(BIN)/mypy -p sandbox -p tests -p bench -p ansible_collections.aiserving.gke.plugins
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
 	$(BIN)/antsibull-changelog lint
@@ -54,6 +55,17 @@ newest: env
 
 pytest: env
 	$(BIN)/python -m pytest
+
+# kubernetes.core, to compare with, comes inside the PyPI package "ansible"; of that nothing else is kept.
+PEER := .cache/bench/ansible_collections/kubernetes
+$(PEER):
+	$(BIN)/python -m pip install --quiet --no-deps --target .cache/bench-download 'ansible>=12'
+	mkdir -p $(dir $@)
+	mv .cache/bench-download/ansible_collections/kubernetes $@
+	rm -rf .cache/bench-download
+
+bench: env $(PEER)
+	PYTHONPATH=.venv/collections $(BIN)/python -m bench $(BENCH)
 
 clean:
 	-test ! -x $(BIN)/python || $(BIN)/python -m sandbox stop

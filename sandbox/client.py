@@ -287,7 +287,7 @@ class KubeClient:
             self._session = aiohttp.ClientSession(
                 f"https://{self.access.endpoint}",
                 connector=aiohttp.TCPConnector(ssl=trust, limit=0),
-                headers={"Authorization": f"Bearer {self.access.token}"},
+                headers={"Authorization": f"Bearer {self.access.token}", "User-Agent": "sandbox"},
                 timeout=aiohttp.ClientTimeout(total=30),
                 trust_env=False,
             )

@@ -29,6 +29,7 @@ from .interfaces import ClusterAccess, ClusterKey, Json
 from .kubernetes import ApiServer
 from .latency import Latency
 from .state import StateDirectory
+from .traffic import Traffic
 
 LOG = logging.getLogger("sandbox")
 
@@ -65,6 +66,7 @@ class World:
         self._guard, self._prefix = claim_block()
         self._clusters: dict[ClusterKey, Cluster] = {}
         self._hosts: set[int] = set()
+        self._traffic = Traffic()
         self._dataplane = EnvoyFleet(directory=state.path / "envoy")
         self.cloud = Cloud(
             project=project,
@@ -85,6 +87,8 @@ class World:
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then take everything down."""
         self.cloud.app.router.add_get("/sandbox/status", self._answer_status)
+        # The first part of a path names the service.
+        self.cloud.app.middlewares.append(self._traffic.counting(lambda request: request.path.split("/")[1]))
         runner = web.AppRunner(self.cloud.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -117,6 +121,7 @@ class World:
             token=self._token,
             version=version,
             directory=directory,
+            middlewares=[self._traffic.counting(lambda _request: "kubernetes")],
         )
         await server.start()
         arguments: dict[str, t.Any] = {
@@ -162,6 +167,7 @@ class World:
                 }
                 for key, cluster in self._clusters.items()
             },
+            "requests": self._traffic.counts(),
             "listeners": self._dataplane.listeners(),
             "workloads": [
                 {"cluster": str(key), **workload}

@@ -26,7 +26,8 @@ def load(path: Path) -> dict[str, t.Any]:
 def table(role: Path) -> str:
     """The section between the markers: the entry points, and a table for each set of variables."""
     defaults = load(role / "defaults/main.yml")
-    parts, known = [], {}
+    parts: list[str] = []
+    known: dict[int, str] = {}
     for entry, spec in load(role / "meta/argument_specs.yml")["argument_specs"].items():
         # An alias in the YAML: the very same options.
         if same := known.get(id(spec["options"])):

@@ -58,7 +58,7 @@ options:
     description: The load ends as soon as this file exists.
     type: path
   records:
-    description: The file that gets the records; it is made anew.
+    description: The file that gets the records; it is made anew. The load ends when it is removed.
     type: path
     required: true
   prompt:

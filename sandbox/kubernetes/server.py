@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import typing as t
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -29,8 +31,19 @@ class ApiServer:
     Pods' logs under logs/NAMESPACE/POD/CONTAINER.log.
     """
 
-    def __init__(self, *, name: str, host: str, port: int, token: str, version: str, directory: Path) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        host: str,
+        port: int,
+        token: str,
+        version: str,
+        directory: Path,
+        middlewares: Sequence[t.Any] = (),
+    ) -> None:
         self._host = host
+        self._middlewares = middlewares
         self._directory = directory
         self._identity = tls.issue(name, host)
         self._name = name
@@ -61,6 +74,7 @@ class ApiServer:
             directory=self._directory,
         )
         app = routes.application()
+        app.middlewares.extend(self._middlewares)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._identity.server_context())

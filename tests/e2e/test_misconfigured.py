@@ -16,6 +16,19 @@ import yaml
 from tests.e2e.estate import ROOT, Estate
 
 
+def test_a_region_that_fails_by_itself_stops_the_others_before_the_gateway(estate: Estate, tmp_path: Path) -> None:
+    """Regions go on at their own pace, but a gateway of half the regions is not what the inventory says."""
+    inventory = tmp_path / "inventory"
+    shutil.copytree(ROOT / "inventories" / "sandbox", inventory)
+    region = inventory / "europe-west4.yml"
+    region.write_text(region.read_text() + "      cluster_node_pools: [{name: No_Such_Name}]\n")
+    run = Estate(estate.directory, inventory).play("site.yml", "--check")
+    assert run.code != 0
+    assert "europe-west4 failed above" in run.output
+    assert "No_Such_Name" in run.output and "Start | Apply what fetches the weights" in run.output
+    assert "Ready | " not in run.output
+
+
 @pytest.fixture
 def one_region(tmp_path: Path) -> Iterator[Estate]:
     """A single region: nothing in the roles may need two."""
@@ -34,7 +47,7 @@ def test_without_dranet_the_pods_stay_pending_and_the_role_says_why(one_region: 
     variables.write_text(yaml.safe_dump(region))
     run = one_region.play("site.yml", "-e", '{"model_wait_timeout": 30, "cluster_wait_timeout": 300}')
     assert run.code != 0
-    assert "Serve the model" in run.output
+    assert "Wait until the model is served" in run.output
     assert "device class netdev.google.com does not exist" in run.output
     pods = one_region.kubectl(
         "us-east5-b/gke-us-east5", "get", "pods", "-l", "app.kubernetes.io/component=model-server"

@@ -115,6 +115,12 @@ def test_probe_stops_when_told(endpoint: Endpoint, tmp_path: Path) -> None:
     assert 10 <= result["requests"] < 3000
 
 
+def test_probe_ends_when_nobody_can_read_its_records(endpoint: Endpoint, tmp_path: Path) -> None:
+    """As when the controller was killed: the next drill clears up, and a load still running must not be its second."""
+    threading.Timer(0.5, (tmp_path / "records.jsonl").unlink).start()
+    assert 10 <= probe(endpoint.url, tmp_path, duration=600)["requests"] < 3000
+
+
 def test_probe_sends_nothing_in_check_mode(tmp_path: Path) -> None:
     arguments = {"targets": [{"name": "a", "url": "http://127.0.0.1:9"}], "model": "m", "duration": 1}
     result = run_module("inference_probe", {**arguments, "records": str(tmp_path / "r")}, check=True)
@@ -132,7 +138,7 @@ def test_watch_sees_a_running_load_settle(endpoint: Endpoint, tmp_path: Path) ->
     arguments |= {"records": str(tmp_path / "records.jsonl"), "stop_file": str(stop)}
     watched = {"records": str(tmp_path / "records.jsonl"), "expected": {"a": ["a"]}, "stable": 1}
     # The module runner redirects stdout, which is one per process: the load needs another.
-    code = f"from module_runner import run_module; run_module('inference_probe', {arguments!r})"
+    code = f"from tests.module_runner import run_module; run_module('inference_probe', {arguments!r})"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     load = subprocess.Popen([sys.executable, "-c", code], env=environment)
     try:

@@ -52,11 +52,19 @@ class Load:
 
 
 async def run(load: Load, records: Path, stop_file: Path | None) -> list[Record]:
-    """Send the load until ``duration`` is over or ``stop_file`` exists; append every record to ``records``."""
+    """Send the load until ``duration`` is over or ``stop_file`` exists; append every record to ``records``.
+
+    When ``records`` is gone, nobody is left to read it: a load that outlived its
+    drill ends when the next one clears up.
+    """
     done: list[Record] = []
     pending: set[asyncio.Task[Record]] = set()
     timeout = aiohttp.ClientTimeout(total=load.request_timeout)
     connector = aiohttp.TCPConnector(limit=0)
+
+    def unwanted() -> bool:
+        return not records.exists() or bool(stop_file and stop_file.exists())
+
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         with open(records, "a", encoding="utf-8", buffering=1) as output:
 
@@ -66,7 +74,7 @@ async def run(load: Load, records: Path, stop_file: Path | None) -> list[Record]
                     done.append(task.result())
                     output.write(done[-1].line())
 
-            async for target, number, scheduled in schedule(load, stop_file):
+            async for target, number, scheduled in schedule(load, unwanted):
                 task = asyncio.create_task(send(session, load, target, number, scheduled))
                 pending.add(task)
                 task.add_done_callback(keep)
@@ -76,15 +84,15 @@ async def run(load: Load, records: Path, stop_file: Path | None) -> list[Record]
     return done
 
 
-async def schedule(load: Load, stop_file: Path | None) -> t.AsyncIterator[tuple[Target, int, float]]:
+async def schedule(load: Load, unwanted: t.Callable[[], bool]) -> t.AsyncIterator[tuple[Target, int, float]]:
     """Yields each request at its time; targets are interleaved so that they do not fire together."""
     began_clock, began = time.monotonic(), time.time()
     step = 1 / (load.rate * len(load.targets))
     next_look = 0.0
     for number in range(int(load.duration / step)):
         due = number * step
-        if stop_file and due >= next_look:
-            if stop_file.exists():
+        if due >= next_look:
+            if unwanted():
                 return
             next_look = due + 0.25
         if (left := began_clock + due - time.monotonic()) > 0:

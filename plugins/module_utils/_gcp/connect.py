@@ -37,6 +37,9 @@ if t.TYPE_CHECKING:
 
 DEFAULT_UNIVERSE = "googleapis.com"
 
+# How Google's and Kubernetes' audit logs name us.
+AGENT = "aiserving.gke"
+
 # Service -> path of its base URL; requests go to https://SERVICE.UNIVERSE + this path + "v1/..." and the like.
 BASE_PATHS = {
     "cloudresourcemanager": "/",
@@ -104,12 +107,18 @@ class Gcp:
         """The GKE API; wrap its calls in transport.translated() and persist()."""
         try:
             from google.api_core.client_options import ClientOptions
+            from google.api_core.gapic_v1.client_info import ClientInfo
             from google.cloud.container_v1 import ClusterManagerClient
         except ImportError as error:
             raise MissingLibrary("google-cloud-container") from error
         # The REST transport puts the request's path behind whatever path the endpoint has.
         options = ClientOptions(api_endpoint=self.base("container").rstrip("/"))
-        return ClusterManagerClient(credentials=self._login.credentials, transport="rest", client_options=options)
+        return ClusterManagerClient(
+            credentials=self._login.credentials,
+            transport="rest",
+            client_options=options,
+            client_info=ClientInfo(user_agent=AGENT),
+        )
 
     def token(self) -> str:
         """An access token that is valid now; on GKE it is the bearer token of the Kubernetes API too."""
@@ -212,7 +221,9 @@ def _login(params: dict[str, t.Any]) -> Login:
     if key not in _logins:
         with translated("credentials"):
             credentials, project = _credentials(options)
-            _logins[key] = Login(credentials, AuthorizedSession(credentials), project or "")
+            session = AuthorizedSession(credentials)
+            session.headers["User-Agent"] = AGENT
+            _logins[key] = Login(credentials, session, project or "")
     return _logins[key]
 
 

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from .._call import Call
 from .._errors import ApiError, CollectionError, Conflict, InvalidOption, MissingLibrary, NotFound
+from .._gcp.connect import AGENT
 from .._gcp.connect import connect as google
 
 try:
@@ -144,7 +145,7 @@ class Connection:
     ) -> bytes:
         url = self._url + path + ("?" + urlencode(query) if query else "")
         with self._lock:  # a token that has run out is renewed once
-            headers = {"Accept": "application/json, */*", **self._headers()}
+            headers = {"Accept": "application/json, */*", "User-Agent": AGENT, **self._headers()}
         if body is not None:
             headers["Content-Type"] = content_type
         try:

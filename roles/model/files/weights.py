@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The model's files in the mounted bucket: `download` fetches them and checks that none is missing, `wait` waits for it.
+"""The model's files in the mounted bucket: `download` fetches them and checks that none is missing; `wait` waits.
 
 A Job downloads; every model server waits in an init container.
 """
