@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
-# Regions that have TPU v6e or might: what matters here is that they are eight.
+# Regions with TPU v6e, as many as there are.
 ZONES = (
     "us-east5-b",
     "europe-west4-a",

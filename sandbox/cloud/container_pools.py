@@ -21,7 +21,18 @@ MACHINE = re.compile(r"[a-z][a-z0-9]*-[a-z0-9]+(-[a-z0-9]+)*")
 PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 PROFILE_MACHINES = ("a3-", "a4-", "a4x-", "ct6e-", "tpu7x-")
 TPU_MACHINES = ("ct4p-", "ct5l", "ct5p-", "ct6e-", "tpu7x-")
-V6E_ZONES = ("us-central1-b", "us-east1-d", "us-east5-a", "us-east5-b", "europe-west4-a", "asia-northeast1-b")
+V6E_ZONES = (
+    "us-central1-b",
+    "us-east1-d",
+    "us-east5-a",
+    "us-east5-b",
+    "europe-west4-a",
+    "asia-northeast1-b",
+    # Reported by users, not in Google's list when it was read.
+    "southamerica-west1-a",
+    "asia-southeast1-b",
+    "asia-south1-b",
+)
 ACCELERATOR_MTU = 8896
 DEFAULT_SCOPES = tuple(
     f"https://www.googleapis.com/auth/{scope}"
