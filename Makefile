@@ -15,7 +15,7 @@ help:
 	@echo 'make demo   build the service in two regions on a sandbox, then fail one over'
 	@echo 'make test   environment, lint, sanity and every test'
 	@echo 'make lint   ruff, mypy, yamllint, ansible-lint'
-	@echo 'make bench  what tasks, runs, builds and the load cost; about half an hour'
+	@echo 'make bench  what tasks, runs, builds and the load cost; about 15 minutes'
 	@echo 'make clean  stop the sandbox and remove what was made'
 
 env: .venv/ready
@@ -53,8 +53,9 @@ sanity: env
 newest: env
 	$(BIN)/python -m tests.run_newest
 
+# Most of it waits for something: two at a time, a file's tests together.
 pytest: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # kubernetes.core, to compare with, comes inside the PyPI package "ansible"; of that nothing else is kept.
 PEER := .cache/bench/ansible_collections/kubernetes

@@ -112,7 +112,7 @@ def retry_while(
             return error.message
         return ""
 
-    backoff = backoff or Backoff(first=0.5, factor=1.5, cap=20.0, jitter=0.3)
+    backoff = backoff or Backoff(first=0.5, cap=20.0, jitter=0.3)
     wait_for(look, lambda error: not error, timeout=timeout, what=what, why=str, backoff=backoff, clock=clock)
     return answers[-1]
 

@@ -35,7 +35,10 @@ _numbers = itertools.count()
 
 def loopback() -> str:
     """A /24 of loopback that no other test of this run uses, as "127.a.b"; sandboxes take 127.20 to 127.249."""
-    return f"127.{250 + os.getpid() % 5}.{(os.getpid() // 5 + next(_numbers)) % 250}"
+    worker = os.environ.get("PYTEST_XDIST_WORKER")  # gw0, gw1...: processes of one run
+    run = os.getppid() if worker else os.getpid()
+    first = 125 * int(worker[2:]) if worker else 0
+    return f"127.{250 + run % 5}.{(run // 5 + first + next(_numbers)) % 250}"
 
 
 def free_port(address: str = "127.0.0.1") -> int:
