@@ -81,7 +81,7 @@ def measure(options: argparse.Namespace) -> dict[str, t.Any]:
     finally:
         server.terminate()
         server.join()
-    return {"requests_per_second": reached, "late_seconds_p99": rows}
+    return {"requests_per_second": reached, "highest_tried": RATES[-1], "late_seconds_p99": rows}
 
 
 def _lateness(url: str, rate: int) -> float:
