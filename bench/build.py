@@ -13,7 +13,7 @@ import typing as t
 
 from sandbox.latency import Latency
 
-from .estates import estate
+from .estates import play, running
 from .report import spread
 
 SCALE = 0.1
@@ -59,8 +59,8 @@ def measure(options: argparse.Namespace) -> dict[str, t.Any]:
     for regions in options.regions:
         seconds = []
         for _unused in range(options.builds):
-            with estate(regions, SCALE) as found:
-                seconds.append(found.play("site.yml").seconds)
+            with running(regions, SCALE) as found:
+                seconds.append(play(found, "site.yml").seconds)
                 print(f"bench: {regions} regions in {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
         rows[str(regions)] = {
             "seconds": spread(seconds),

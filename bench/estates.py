@@ -7,21 +7,14 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BIN = Path(sys.executable).parent
+from tests.e2e.estate import ROOT, Estate, Run
 
 # Regions with TPU v6e, as many as there are.
 ZONES = (
@@ -36,80 +29,28 @@ ZONES = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One ansible-playbook: wall time in seconds, what it printed."""
-
-    seconds: float
-    output: str
-
-    def tasks(self) -> int:
-        """Task runs on hosts, skipped ones left out."""
-        return sum(int(count) for count in re.findall(r"^\S+\s+: ok=(\d+)", self.output, re.MULTILINE))
-
-    def changed(self) -> int:
-        return sum(int(count) for count in re.findall(r"changed=(\d+)", self.output))
+def play(estate: Estate, playbook: str | Path, **environment: t.Any) -> Run:
+    """ansible-playbook, which must succeed. Raises RuntimeError with its output."""
+    run = estate.play(str(playbook), **environment)
+    if run.code:
+        raise RuntimeError(f"{playbook}\n{run.output}")
+    return run
 
 
-@dataclasses.dataclass(frozen=True)
-class Estate:
-    """A running sandbox and the inventory for it."""
-
-    directory: Path
-
-    @property
-    def inventory(self) -> Path:
-        return self.directory / "inventory"
-
-    def environment(self, **more: str) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "AISERVING_SANDBOX_DIR": str(self.directory / "sandbox"),
-            **more,
-        }
-
-    def play(self, playbook: str | Path, *arguments: str, inventory: Path | None = None, **environment: str) -> Run:
-        """Raises RuntimeError with the output when the run fails."""
-        command = [str(BIN / "ansible-playbook"), "-i", str(inventory or self.inventory), str(playbook), *arguments]
-        began = time.monotonic()
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self.environment(**environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        seconds = time.monotonic() - began
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{done.stdout}")
-        return Run(seconds, done.stdout)
-
-    def sandbox(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "sandbox", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment(), stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout
-
-    def status(self) -> dict[str, t.Any]:
-        status: dict[str, t.Any] = json.loads(self.sandbox("status", "--json"))
-        return status
-
-    def requests(self) -> int:
-        """Requests that the collection has sent so far, to Google's APIs and to Kubernetes."""
-        return sum(agents.get("aiserving.gke", 0) for agents in self.status()["requests"].values())
+def requests(estate: Estate) -> int:
+    """Requests that the collection has sent so far, to Google's APIs and to Kubernetes."""
+    return sum(agents.get("aiserving.gke", 0) for agents in estate.status()["requests"].values())
 
 
 @contextlib.contextmanager
-def estate(regions: int, scale: float) -> Iterator[Estate]:
+def running(regions: int, scale: float) -> Iterator[Estate]:
     """``regions`` of the reference inventory on a sandbox of its own; ``scale``: of Google's latencies."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        made = Estate(Path(folder))
+        made = Estate(Path(folder), Path(folder) / "inventory")
         _inventory(made.inventory, ZONES[:regions])
-        made.sandbox("start", "--latency-scale", str(scale))
+        started = made.sandbox("start", "--latency-scale", str(scale))
+        if started.code:
+            raise RuntimeError(started.output)
         try:
             yield made
         finally:

@@ -10,9 +10,10 @@ import argparse
 import json
 import sys
 import typing as t
-from pathlib import Path
 
-from .estates import ROOT, Estate, estate
+from tests.e2e.estate import ROOT, Estate
+
+from .estates import play, running
 from .report import spread
 
 HOSTS, TASKS, OBJECTS = 8, 5, 10
@@ -24,8 +25,8 @@ PEERS = ROOT / ".cache" / "bench"
 
 def measure(options: argparse.Namespace) -> Json:
     """Seconds of a task: of ``HOSTS`` x ``TASKS`` of them, less what the same play takes without any."""
-    with estate(1, 0.01) as found:
-        built = found.play("site.yml")
+    with running(1, 0.01) as found:
+        built = play(found, "site.yml")
         print(f"bench: estate of one region built in {built.seconds:.1f} s", file=sys.stderr, flush=True)
         rows: Json = {}
         for name, ours, peer in _subjects(found):
@@ -35,7 +36,7 @@ def measure(options: argparse.Namespace) -> Json:
 
 def _subjects(found: Estate) -> t.Iterator[tuple[str, Json, Json | None]]:
     """(name, a converged task of ours, the peer's task for the same or None)."""
-    key, cluster = next(iter(found.status()["clusters"].items()))
+    [(key, cluster)] = found.status()["clusters"].items()
     location, name = key.split("/")
     yield (
         "subnetwork",
@@ -119,7 +120,7 @@ def _run(found: Estate, task: Json, variables: Json, count: int) -> float:
         "access_token": status["token"],
         "api_endpoints": status["endpoints"],
     }
-    play = {
+    document = {
         "hosts": "all",
         "gather_facts": False,
         "module_defaults": {"group/aiserving.gke.gcp": credentials},
@@ -127,7 +128,7 @@ def _run(found: Estate, task: Json, variables: Json, count: int) -> float:
         "tasks": [{"ansible.builtin.debug": {"msg": "begin"}}, *([task] * count)],
     }
     playbook = folder / "play.yml"
-    playbook.write_text(json.dumps([play]))
+    playbook.write_text(json.dumps([document]))
     paths = f"{ROOT / '.venv' / 'collections'}:{PEERS}"
-    done = found.play(playbook, inventory=Path(folder / "hosts.yml"), ANSIBLE_COLLECTIONS_PATH=paths)
-    return done.seconds
+    many = Estate(found.directory, folder / "hosts.yml")
+    return play(many, playbook, ANSIBLE_COLLECTIONS_PATH=paths).seconds

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Run:
 
     code: int
     output: str
+    seconds: float
 
     def recap(self) -> dict[str, dict[str, int]]:
         """Ansible's last lines: counts per host."""
@@ -76,7 +78,8 @@ class Estate:
 
 
 def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> Run:
+    began = time.monotonic()
     done = subprocess.run(
         command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False
     )
-    return Run(done.returncode, done.stdout)
+    return Run(done.returncode, done.stdout, time.monotonic() - began)
