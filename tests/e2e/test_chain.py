@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import re
 import signal
 import stat
 import time
@@ -41,6 +43,39 @@ def wait_until_served_by(url: str, region: str) -> None:
     while ask(url) != (200, region):
         assert time.monotonic() < deadline, f"{url} is not served by {region}: {ask(url)}"
         time.sleep(0.2)
+
+
+def moment(text: str) -> datetime.datetime:
+    """Google gives nanoseconds and any zone, Kubernetes whole seconds."""
+    return datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
+
+
+def operations(estate: Estate, service: str, path: str) -> list[dict[str, str]]:
+    status = estate.status()
+    url = f"{status['endpoints'][service]}{path}/operations"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {status['token']}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        document = json.load(answer)
+    return document.get("operations") or document.get("items") or []
+
+
+def test_what_does_not_need_each_other_was_built_at_the_same_time(built: Estate) -> None:
+    found = operations(built, "container", "v1/projects/sandbox-project/locations/-")
+    clusters = {op["targetLink"].split("/")[-1]: op for op in found if op["operationType"] == "CREATE_CLUSTER"}
+    assert len(clusters) == 2
+    began = {name: moment(op["startTime"]) for name, op in clusters.items()}
+    ended = {name: moment(op["endTime"]) for name, op in clusters.items()}
+    assert max(began.values()) < min(ended.values())
+    for region in REGIONS:
+        regional = operations(built, "compute", f"projects/sandbox-project/regions/{region}")
+        [router] = [op for op in regional if op["targetLink"].endswith(f"/routers/router-{region}")]
+        assert began[f"gke-{region}"] < moment(router["startTime"]) < ended[f"gke-{region}"]
+    # Model servers are there before the weights are, also where another region fetches these.
+    born = "jsonpath={.metadata.creationTimestamp}"
+    servers = built.kubectl("europe-west4-a/gke-europe-west4", "get", "deploy", "gemma-3-27b-it", "-o", born)
+    over = "jsonpath={.items[0].status.completionTime}"
+    download = built.kubectl("us-east5-b/gke-us-east5", "get", "jobs", "-o", over)
+    assert moment(servers.output) < moment(download.output)
 
 
 def test_built_twice_changes_nothing(built: Estate) -> None:
