@@ -23,11 +23,11 @@ class Backoff:
 
     A pause is about ``factor - 1`` of the time waited so far. So by default the end
     of short and long work alike is seen within a tenth of its length, and eight
-    minutes take some sixty looks.
+    minutes take some seventy looks.
     """
 
-    first: float = 0.2
-    factor: float = 1.09
+    first: float = 0.15
+    factor: float = 1.08
     cap: float = 30.0
     jitter: float = 0.1
 
