@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def default(name: str, option: dict[str, t.Any], defaults: dict[str, t.Any]) -> 
 
 
 def sentence(description: str | list[str]) -> str:
-    return description if isinstance(description, str) else " ".join(description)
+    """One text, Ansible's markup as Markdown's."""
+    text = description if isinstance(description, str) else " ".join(description)
+    return re.sub(r"\b[A-Z]\(([^)]*)\)", r"`\1`", text)
 
 
 def rendered(role: Path) -> str:

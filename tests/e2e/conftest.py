@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.estate import Estate
+from tests.e2e.estate import ROOT, Estate
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,14 @@ def built(estate: Estate) -> Estate:
     build = estate.play("site.yml")
     assert build.code == 0, build.output
     return estate
+
+
+@pytest.fixture
+def one_region(tmp_path: Path) -> Iterator[Estate]:
+    """A single region: nothing in the roles may need two."""
+    inventory = tmp_path / "inventory"
+    shutil.copytree(ROOT / "inventories" / "sandbox", inventory)
+    (inventory / "europe-west4.yml").unlink()
+    estate = Estate(tmp_path, inventory)
+    yield estate
+    assert estate.sandbox("stop").code == 0

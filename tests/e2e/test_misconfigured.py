@@ -7,10 +7,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.e2e.estate import ROOT, Estate
@@ -27,17 +25,6 @@ def test_a_region_that_fails_by_itself_stops_the_others_before_the_gateway(estat
     assert "europe-west4 failed above" in run.output
     assert "No_Such_Name" in run.output and "Start | Apply what fetches the weights" in run.output
     assert "Ready | " not in run.output
-
-
-@pytest.fixture
-def one_region(tmp_path: Path) -> Iterator[Estate]:
-    """A single region: nothing in the roles may need two."""
-    inventory = tmp_path / "inventory"
-    shutil.copytree(ROOT / "inventories" / "sandbox", inventory)
-    (inventory / "europe-west4.yml").unlink()
-    estate = Estate(tmp_path, inventory)
-    yield estate
-    assert estate.sandbox("stop").code == 0
 
 
 def test_without_dranet_the_pods_stay_pending_and_the_role_says_why(one_region: Estate) -> None:
