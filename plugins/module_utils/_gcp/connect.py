@@ -23,10 +23,10 @@ try:
     import google.oauth2.credentials
     import google.oauth2.service_account
     from google.auth.transport.requests import AuthorizedSession, Request
-
-    MISSING = None
-except ImportError as error:
-    MISSING = error.name or "google-auth"
+except ImportError:
+    HAS_GOOGLE_AUTH = False
+else:
+    HAS_GOOGLE_AUTH = True
 
 from .._call import Call
 from .._errors import ApiError, InvalidOption, MissingLibrary, NotFound
@@ -138,7 +138,7 @@ class Gcp:
 
 def connect(call: Call) -> Gcp:
     """Build from a module's options (spec.GCP_SPEC). Raises InvalidOption, and CollectionError without credentials."""
-    if MISSING:
+    if not HAS_GOOGLE_AUTH:
         raise MissingLibrary("google-auth and requests")
     params = call.params
     endpoints = check_endpoints(params["api_endpoints"] or {})

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import typing as t
 
@@ -14,7 +15,7 @@ from .._errors import CollectionError, NotFound
 from .._wait import Backoff, wait_for
 from .connection import Connection, Resource, UnknownKind, Unreachable
 from .diagnosis import explain
-from .objects import key, label, name_of, namespace_of, ranked
+from .objects import label, name_of, namespace_of, rank_of
 from .parallel import each
 from .plan import Planner, Step
 from .readiness import NeverReady, Verdict
@@ -40,7 +41,7 @@ class Deadline:
 
 
 def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> None:
-    """Write what the plan says; ``after`` of each step becomes the object as the server stored it."""
+    """Write what the plan says, rank by rank; ``after`` of each step becomes the object as the server stored it."""
     connection = planner.connection
 
     def write(step: Step) -> None:
@@ -50,11 +51,11 @@ def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> No
             _wait_gone(connection, [step], deadline)
         step.resource, step.after = resource, planner.apply(resource, step.definition)
 
-    by_key = {key(step.definition): step for step in steps}
-    for rank in ranked(step.definition for step in steps):
-        group = [by_key[key(obj)] for obj in rank]
-        each(write, [step for step in group if step.changed])
-        wait_ready(connection, [s for s in group if s.definition["kind"] == "CustomResourceDefinition"], deadline)
+    for rank, group in itertools.groupby(steps, lambda step: rank_of(step.definition)):
+        members = list(group)
+        each(write, [step for step in members if step.changed])
+        if rank == 0:  # CRDs: what follows may be of their kinds
+            wait_ready(connection, members, deadline)
 
 
 def delete(connection: Connection, steps: t.Sequence[Step], deadline: Deadline, *, wait: bool) -> None:

@@ -60,11 +60,15 @@ def checked(definitions: t.Sequence[Json]) -> list[Json]:
     return flat
 
 
+def rank_of(obj: Json) -> int:
+    return _FIRST.get(obj["kind"], 2)
+
+
 def ranked(objects: t.Iterable[Json]) -> tuple[list[Json], list[Json], list[Json]]:
     """CRDs, Namespaces and the rest, each in the order given: a rank needs the ones before it, never one of its own."""
     ranks: tuple[list[Json], list[Json], list[Json]] = ([], [], [])
     for obj in objects:
-        ranks[_FIRST.get(obj["kind"], 2)].append(obj)
+        ranks[rank_of(obj)].append(obj)
     return ranks
 
 
