@@ -23,6 +23,11 @@ NAT_DEFAULTS: Json = {
     "endpointTypes": ["ENDPOINT_TYPE_VM"],
     "autoNetworkTier": "PREMIUM",
 }
+PRIVATE_NAT_DEFAULTS: Json = {
+    "enableDynamicPortAllocation": True,
+    "enableEndpointIndependentMapping": False,
+    "endpointTypes": ["ENDPOINT_TYPE_VM"],
+}
 
 
 def address(project: Project, document: Json, body: Json) -> None:
@@ -126,12 +131,8 @@ def router(project: Project, document: Json, body: Json) -> None:
 
 
 def _nat(project: Project, given: Json) -> Json:
-    nat: Json = {**NAT_DEFAULTS, **given}
-    allocate = nat.get("natIpAllocateOption")
-    if allocate not in ("AUTO_ONLY", "MANUAL_ONLY"):
-        raise invalid(f"Invalid value for field 'natIpAllocateOption': '{allocate}'.", reason="invalid")
-    if (allocate == "MANUAL_ONLY") != bool(nat.get("natIps")):
-        raise invalid(f"natIps must be given with MANUAL_ONLY and only then (NAT {nat['name']}).", reason="invalid")
+    nat: Json = {**(PRIVATE_NAT_DEFAULTS if given.get("type") == "PRIVATE" else NAT_DEFAULTS), **given}
+    _check_allocation(nat)
     source = nat.get("sourceSubnetworkIpRangesToNat")
     if source not in (
         "ALL_SUBNETWORKS_ALL_IP_RANGES",
@@ -150,12 +151,27 @@ def _nat(project: Project, given: Json) -> Json:
             {**entry, "name": lookup(project, entry["name"], "subnetworks.name")["selfLink"]}
             for entry in nat["subnetworks"]
         ]
+    _link_rules(project, nat)
+    if nat.get("logConfig"):
+        nat["logConfig"] = {"enable": False, "filter": "ALL", **nat["logConfig"]}
+    nat["effectiveTcpTimeWaitTimeoutSec"] = nat.get("tcpTimeWaitTimeoutSec", 120)
+    return nat
+
+
+def _check_allocation(nat: Json) -> None:
+    """A public NAT says where its addresses come from, a private one has none: its rules name ranges."""
+    allocate, private = nat.get("natIpAllocateOption"), nat.get("type") == "PRIVATE"
+    if private and (allocate or nat.get("natIps")):
+        raise invalid(f"A private NAT has no external addresses (NAT {nat['name']}).", reason="invalid")
+    if not private and allocate not in ("AUTO_ONLY", "MANUAL_ONLY"):
+        raise invalid(f"Invalid value for field 'natIpAllocateOption': '{allocate}'.", reason="invalid")
+    if (allocate == "MANUAL_ONLY") != bool(nat.get("natIps")):
+        raise invalid(f"natIps must be given with MANUAL_ONLY and only then (NAT {nat['name']}).", reason="invalid")
+
+
+def _link_rules(project: Project, nat: Json) -> None:
     for rule in nat.get("rules", []):
         action = rule.get("action", {})
         for key in ("sourceNatActiveIps", "sourceNatDrainIps"):
             if key in action:
                 action[key] = [full_link(project, link) for link in action[key]]
-    if nat.get("logConfig"):
-        nat["logConfig"] = {"enable": False, "filter": "ALL", **nat["logConfig"]}
-    nat["effectiveTcpTimeWaitTimeoutSec"] = nat.get("tcpTimeWaitTimeoutSec", 120)
-    return nat

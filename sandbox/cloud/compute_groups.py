@@ -7,9 +7,15 @@
 from __future__ import annotations
 
 from ..interfaces import Json
+from .catalogue import region_of
 from .store import Project, fingerprint
 
 LINK = "https://www.googleapis.com/compute/v1/"
+# What a group may be doing with its instances, besides nothing.
+ACTIONS = (
+    *("abandoning", "creating", "creatingWithoutRetries", "deleting", "recreating", "refreshing", "restarting"),
+    *("resuming", "starting", "stopping", "suspending", "verifying"),
+)
 
 
 def name_of(cluster: Json, pool: str) -> str:
@@ -29,25 +35,48 @@ def render(project: Project, pool: Json, zone: str, name: str) -> Json:
     link = f"{LINK}projects/{project.id}/"
     size = pool.get("initialNodeCount", 0)
     base = name.removesuffix("-grp")
+    template = f"{link}regions/{region_of(zone)}/instanceTemplates/{base}"
     document: Json = {
         "kind": "compute#instanceGroupManager",
         "id": str(int.from_bytes(name.encode()[-7:], "big")),
         "creationTimestamp": project.document["createTime"],
         "name": name,
         "zone": f"{link}zones/{zone}",
-        "instanceTemplate": f"{link}global/instanceTemplates/{base}",
+        "instanceTemplate": template,
         "instanceGroup": f"{link}zones/{zone}/instanceGroups/{name}",
         "baseInstanceName": base,
-        "currentActions": {"none": size},
+        "currentActions": {**dict.fromkeys(ACTIONS, 0), "none": size},
         "targetSize": size,
-        "instanceLifecyclePolicy": {"defaultActionOnFailure": "REPAIR", "forceUpdateOnRepair": "YES"},
-        "status": {"isStable": pool["status"] == "RUNNING"},
+        "targetStoppedSize": 0,
+        "targetSuspendedSize": 0,
+        "targetSizePolicy": {"mode": "INDIVIDUAL"},
+        "standbyPolicy": {"mode": "MANUAL"},
+        "listManagedInstancesResults": "PAGINATED",
+        "satisfiesPzs": True,
+        "serviceAccount": f"service-{project.number}@container-engine-robot.iam.gserviceaccount.com",
+        "versions": [{"instanceTemplate": template, "targetSize": {"calculated": size}}],
+        "instanceLifecyclePolicy": {
+            "defaultActionOnFailure": "REPAIR",
+            "forceUpdateOnRepair": "YES",
+            "onFailedHealthCheck": "DEFAULT_ACTION",
+        },
+        "status": {
+            "allInstancesConfig": {"effective": True},
+            "isStable": pool["status"] == "RUNNING",
+            "stateful": {
+                "hasStatefulConfig": False,
+                "isStateful": False,
+                "perInstanceConfigs": {"allEffective": True},
+            },
+            "versionTarget": {"isReached": True},
+        },
         "updatePolicy": {
             "type": "OPPORTUNISTIC",
             "minimalAction": "REPLACE",
             "replacementMethod": "SUBSTITUTE",
-            "maxSurge": {"fixed": 1},
-            "maxUnavailable": {"fixed": 1},
+            "maxSurge": {"calculated": 1, "fixed": 1},
+            "maxUnavailable": {"calculated": 1, "fixed": 1},
+            "minReadySec": 0,
         },
         "selfLink": f"{link}zones/{zone}/instanceGroupManagers/{name}",
     }

@@ -65,6 +65,8 @@ def same(project: Project, live: object, given: object) -> bool:
     if live == given or given in (None, "") and live in (None, ""):
         return True
     if isinstance(live, str) and isinstance(given, str) and "/" in live:
+        if "/" not in given:
+            return live.rpartition("/")[2] == given
         return full_link(project, live) == full_link(project, given)
     return False
 

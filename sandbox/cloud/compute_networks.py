@@ -18,7 +18,7 @@ from .store import Project
 LINK = "https://www.googleapis.com/compute/v1/"
 AUTO_RANGE = "10.128.0.0/9"  # an auto mode network takes a /20 of it per region
 PROXY_PURPOSES = ("GLOBAL_MANAGED_PROXY", "REGIONAL_MANAGED_PROXY")
-PURPOSES = ("PRIVATE", "PRIVATE_SERVICE_CONNECT", "PRIVATE_RFC_1918", *PROXY_PURPOSES)
+PURPOSES = ("PRIVATE", "PRIVATE_NAT", "PRIVATE_SERVICE_CONNECT", "PRIVATE_RFC_1918", *PROXY_PURPOSES)
 PORTS = re.compile(r"\d{1,5}(-\d{1,5})?")
 
 
@@ -127,7 +127,8 @@ def subnetwork(project: Project, document: Json, body: Json) -> None:
     document.setdefault("gatewayAddress", str(given[1]))
     document.setdefault("privateIpGoogleAccess", False)
     document.setdefault("privateIpv6GoogleAccess", "DISABLE_GOOGLE_ACCESS")
-    document.setdefault("stackType", "IPV4_ONLY")
+    if document["purpose"] != "PRIVATE_NAT":
+        document.setdefault("stackType", "IPV4_ONLY")
     document["state"] = "READY"
     if document.get("logConfig", {}).get("enable"):
         defaults = {

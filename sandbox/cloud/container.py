@@ -250,8 +250,9 @@ class Container(Service):
             clusters.set_status(cluster, "RUNNING")
 
         key = ClusterKey(cluster["location"], cluster["name"])
+        suffix, nodes = f"/nodePools/{pool['name']}", pool["initialNodeCount"] * len(pool["locations"])
         undo = failed(cluster, pool)
-        return self._start(call, key, kind, "node_pool_update", change, suffix=f"/nodePools/{pool['name']}", undo=undo)
+        return self._start(call, key, kind, "node_pool_update", change, suffix=suffix, nodes=nodes, undo=undo)
 
     async def _delete_pool(self, call: Call) -> Json:
         cluster, pool = self._cluster(call), self._pool(call)
@@ -313,6 +314,7 @@ class Container(Service):
         effect: Callable[[], Awaitable[Json | None]],
         *,
         suffix: str = "",
+        nodes: int = 0,
         undo: Callable[[Refusal], None] | None = None,
     ) -> Json:
         work = Work(
@@ -323,6 +325,7 @@ class Container(Service):
             kind=kind,
             target=path(call.project, key) + suffix,
             seconds=self.latency.of(latency),
+            extra={"nodes": nodes},
         )
         return render(self.engine.start(work, effect, undo=undo), call.project)
 
@@ -387,12 +390,20 @@ def render(work: Work, project: Project) -> Json:
     }
     if work.kind == "CREATE_CLUSTER" and work.fraction > FIRST_PROGRESS:
         answer["progress"] = {"metrics": progress(work.fraction)}
+    if work.kind == "UPGRADE_NODES" and work.done and not work.error:
+        answer["progress"] = {"metrics": upgraded(work.extra["nodes"])}
     if work.done:
         answer["endTime"] = work.ended
     if work.error:
         answer["error"] = work.error.rpc_status()
         answer["statusMessage"] = work.error.message
     return answer
+
+
+def upgraded(nodes: int) -> list[Json]:
+    """What GKE tells of an upgrade of nodes that is over."""
+    counts = {"NODES_TOTAL": nodes, "NODES_FAILED": 0, "NODES_COMPLETE": nodes, "NODES_DONE": nodes}
+    return [{"name": name, "intValue": str(count)} for name, count in {**counts, "NODE_PDB_DELAY_SECONDS": 0}.items()]
 
 
 def progress(fraction: float) -> list[Json]:

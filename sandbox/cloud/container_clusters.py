@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import ipaddress
@@ -45,6 +46,7 @@ TAKEN_OVER = (
 # What a cluster gets where the request says nothing.
 DEFAULTS: Json = {
     "addonsConfig": {
+        "dnsCacheConfig": {"enabled": True},
         "gcePersistentDiskCsiDriverConfig": {"enabled": True},
         "kubernetesDashboard": {"disabled": True},
         "networkPolicyConfig": {"disabled": True},
@@ -61,6 +63,7 @@ DEFAULTS: Json = {
         },
     },
     "binaryAuthorization": {},
+    "controlPlaneEgress": {"mode": "VIA_CONTROL_PLANE"},
     "databaseEncryption": {"state": "DECRYPTED", "currentState": "CURRENT_STATE_DECRYPTED"},
     "defaultMaxPodsConstraint": {"maxPodsPerNode": "110"},
     "enterpriseConfig": {"clusterTier": "STANDARD"},
@@ -72,8 +75,8 @@ DEFAULTS: Json = {
         "advancedDatapathObservabilityConfig": {},
         "componentConfig": {
             "enableComponents": [
-                *("SYSTEM_COMPONENTS", "DAEMONSET", "DEPLOYMENT", "STATEFULSET", "JOBSET", "STORAGE"),
-                *("HPA", "POD", "CADVISOR", "KUBELET", "DCGM"),
+                *("SYSTEM_COMPONENTS", "STORAGE", "HPA", "POD", "DAEMONSET", "DEPLOYMENT", "STATEFULSET"),
+                *("CADVISOR", "KUBELET", "DCGM", "JOBSET"),
             ]
         },
         "managedPrometheusConfig": {"enabled": True},
@@ -96,6 +99,14 @@ DEFAULTS: Json = {
     "shieldedNodes": {"enabled": True},
     "userManagedKeysConfig": {},
 }
+# What clusters of these versions and later get on top.
+SINCE: dict[tuple[int, int], Json] = {
+    (1, 35): {
+        "addonsConfig": {"nodeReadinessConfig": {}},
+        "anonymousAuthenticationConfig": {"mode": "LIMITED"},
+        "nodeCreationConfig": {"nodeCreationMode": "VIA_KUBELET"},
+    }
+}
 
 
 def build(project: Project, key: ClusterKey, body: Json, pod_cidr: str) -> Json:
@@ -110,11 +121,12 @@ def build(project: Project, key: ClusterKey, body: Json, pod_cidr: str) -> Json:
         )
     if body.get("autopilot", {}).get("enabled"):
         raise invalid("Autopilot clusters are not offered in this location.")
-    channel = body.get("releaseChannel", {}).get("channel", "REGULAR")
-    version = resolve_version(channel, body.get("initialClusterVersion", ""), "Master")
+    wanted = body.get("initialClusterVersion", "")
+    channel = body.get("releaseChannel", {}).get("channel") or channel_of(wanted)
+    version = resolve_version(channel, wanted, "Master")
     _check_identity(project, body)
     document = {
-        **_settings(body, channel),
+        **_settings(body, channel, version),
         "name": key.name,
         "id": hashlib.sha256(secrets.token_bytes(16)).hexdigest(),
         "location": key.location,
@@ -142,28 +154,41 @@ def _connect(project: Project, key: ClusterKey, document: Json, body: Json, pod_
     document["network"] = network["name"]
     document["subnetwork"] = subnetwork["name"]
     document["networkConfig"] = {
+        "defaultSnatStatus": {},
         "serviceExternalIpsConfig": {},
         **body.get("networkConfig", {}),
         "network": reference(network["selfLink"]),
         "subnetwork": reference(subnetwork["selfLink"]),
     }
-    document["ipAllocationPolicy"] = ranges(body.get("ipAllocationPolicy", {}), subnetwork, pod_cidr)
+    document["ipAllocationPolicy"] = {
+        "clusterSecondaryRangeName": pod_range_name(document),
+        "networkTierConfig": {"networkTier": "NETWORK_TIER_DEFAULT"},
+        **ranges(body.get("ipAllocationPolicy", {}), subnetwork, pod_cidr),
+    }
     document["clusterIpv4Cidr"] = document["ipAllocationPolicy"]["clusterIpv4Cidr"]
     document["servicesIpv4Cidr"] = document["ipAllocationPolicy"]["servicesIpv4Cidr"]
+    block = body.get("privateClusterConfig", {}).get("masterIpv4CidrBlock")
+    document["privateClusterConfig"] = {"masterIpv4CidrBlock": block} if block else {}
     document["controlPlaneEndpointsConfig"] = _endpoints(body, project, key)
     authorized = document["controlPlaneEndpointsConfig"]["ipEndpointsConfig"].get("authorizedNetworksConfig", {})
     document["masterAuthorizedNetworksConfig"] = dict(authorized)
 
 
-def _settings(body: Json, channel: str) -> Json:
+def _settings(body: Json, channel: str, version: str) -> Json:
     """The parts of a cluster that depend on nothing else."""
-    given: Json = {name: body[name] for name in DEFAULTS if name in body}
+    defaults = copy.deepcopy(DEFAULTS)
+    for since, more in SINCE.items():
+        if version_key(version)[:2] >= since:
+            defaults = merged(defaults, copy.deepcopy(more))
+    given: Json = {name: body[name] for name in defaults if name in body}
     given |= {name: body[name] for name in TAKEN_OVER if body.get(name)}
-    settings = {**copy.deepcopy(DEFAULTS), **given}
+    settings = {**defaults, **given}
     for name in ("addonsConfig", "monitoringConfig"):
-        settings[name] = {**copy.deepcopy(DEFAULTS[name]), **given.get(name, {})}
-    for name in ("autoscaling", "notificationConfig"):
-        settings[name] = merged(copy.deepcopy(DEFAULTS[name]), given.get(name, {}))
+        settings[name] = {**defaults[name], **given.get(name, {})}
+    for name in ("autoscaling", "databaseEncryption", "notificationConfig"):
+        settings[name] = merged(defaults[name], given.get(name, {}))
+    if settings["databaseEncryption"]["state"] == "ENCRYPTED":
+        settings["databaseEncryption"]["currentState"] = "CURRENT_STATE_ENCRYPTED"
     settings |= {
         "labelFingerprint": fingerprint(body.get("resourceLabels", {})),
         "maintenancePolicy": maintenance(body.get("maintenancePolicy", {})),
@@ -261,22 +286,32 @@ def _endpoints(body: Json, project: Project, key: ClusterKey) -> Json:
     defaults: Json = {
         "dnsEndpointConfig": {
             "allowExternalTraffic": False,
+            "enableK8sCertsViaDns": False,
             "enableK8sTokensViaDns": False,
             "endpoint": f"gke-{secrets.token_hex(6)}-{project.number}.{key.location}.gke.goog",
         },
         "ipEndpointsConfig": {
             "enabled": True,
             "enablePublicEndpoint": True,
-            "globalAccess": False,
             "authorizedNetworksConfig": {"gcpPublicCidrsAccessEnabled": True},
         },
     }
-    given = merged({}, body.get("controlPlaneEndpointsConfig", {}))
-    if given.get("ipEndpointsConfig", {}).get("privateEndpointSubnetwork") == "":
-        del given["ipEndpointsConfig"]["privateEndpointSubnetwork"]
+    given = stated_endpoints(body.get("controlPlaneEndpointsConfig", {}))
+    if given.get("ipEndpointsConfig", {}).get("enabled") is False:
+        defaults["ipEndpointsConfig"] = {}
     if "masterAuthorizedNetworksConfig" in body:
         defaults["ipEndpointsConfig"]["authorizedNetworksConfig"] |= body["masterAuthorizedNetworksConfig"]
     return merged(defaults, given)
+
+
+def stated_endpoints(given: Json) -> Json:
+    """controlPlaneEndpointsConfig without what GKE leaves out of its answers."""
+    stated = copy.deepcopy(given)
+    addresses = stated.get("ipEndpointsConfig", {})
+    for key in ("privateEndpointSubnetwork", "globalAccess"):
+        if not addresses.get(key, True):
+            del addresses[key]
+    return stated
 
 
 def _add_pools(project: Project, document: Json, body: Json) -> None:
@@ -290,6 +325,20 @@ def _add_pools(project: Project, document: Json, body: Json) -> None:
         given = [{**default, "config": body.get("nodeConfig", {})}]
     for pool in given:
         document["nodePools"].append(container_pools.build(project, document, pool))
+
+
+def channel_of(wanted: str) -> str:
+    """The channel that a cluster joins when the request names none: the first that offers the version."""
+    for channel in ("REGULAR", "STABLE", "RAPID", "EXTENDED"):
+        with contextlib.suppress(Refusal):
+            resolve_version(channel, wanted, "Master")
+            return channel
+    return "REGULAR"
+
+
+def pod_range_name(document: Json) -> str:
+    """The secondary range that GKE makes for a cluster's Pods."""
+    return f"gke-{document['name']}-pods-{document['id'][:8]}"
 
 
 def resolve_version(channel: str, wanted: str, what: str) -> str:
@@ -324,13 +373,17 @@ def _check_locations(key: ClusterKey, locations: list[str]) -> None:
 
 
 def set_endpoint(document: Json, endpoint: str) -> None:
-    """Write the address of the control plane to all the places that tell it."""
-    document["endpoint"] = endpoint
-    config = document["controlPlaneEndpointsConfig"]["ipEndpointsConfig"]
-    config["privateEndpoint"] = config["publicEndpoint"] = endpoint
-    document["privateClusterConfig"] = {"privateEndpoint": endpoint, "publicEndpoint": endpoint}
+    """Write the address of the control plane to all the places that tell it; by its DNS name alone if so stated."""
+    config = document["controlPlaneEndpointsConfig"]
+    addresses = config["ipEndpointsConfig"]
     if document["networkConfig"].get("defaultEnablePrivateNodes"):
         document["privateClusterConfig"]["enablePrivateNodes"] = True
+    if addresses.get("enabled"):
+        document["endpoint"] = endpoint
+        addresses["privateEndpoint"] = addresses["publicEndpoint"] = endpoint
+        document["privateClusterConfig"] |= {"privateEndpoint": endpoint, "publicEndpoint": endpoint}
+    else:
+        document["endpoint"] = config["dnsEndpointConfig"]["endpoint"]
 
 
 def set_status(document: Json, status: str) -> None:

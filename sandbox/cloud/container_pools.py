@@ -47,6 +47,9 @@ DEFAULT_SCOPES = tuple(
 )
 
 
+KUBELET: Json = {"insecureKubeletReadonlyPortEnabled": False, "maxParallelImagePulls": 2}
+
+
 def is_tpu(pool: Json) -> bool:
     return str(pool["config"].get("machineType", "")).startswith(TPU_MACHINES)
 
@@ -118,7 +121,7 @@ def node_config(project: Project, cluster: Json, given: Json) -> Json:
     config: Json = {
         "effectiveCgroupMode": "EFFECTIVE_CGROUP_MODE_V2",
         "imageType": "COS_CONTAINERD",
-        "kubeletConfig": {"insecureKubeletReadonlyPortEnabled": False, "maxParallelImagePulls": 2},
+        "nodeImageConfig": node_image(cluster["currentNodeVersion"]),
         "oauthScopes": list(DEFAULT_SCOPES),
         "shieldedInstanceConfig": {"enableIntegrityMonitoring": True},
         "windowsNodeConfig": {},
@@ -126,6 +129,7 @@ def node_config(project: Project, cluster: Json, given: Json) -> Json:
         "bootDisk": {"diskType": disk, "sizeGb": str(size), **given.get("bootDisk", {})},
         "diskSizeGb": size,
         "diskType": disk,
+        "kubeletConfig": {**KUBELET, **given.get("kubeletConfig", {})},
         "machineType": machine,
         "metadata": {"disable-legacy-endpoints": "true", **given.get("metadata", {})},
         "resourceLabels": {"goog-gke-node-pool-provisioning-model": model, **given.get("resourceLabels", {})},
@@ -136,11 +140,18 @@ def node_config(project: Project, cluster: Json, given: Json) -> Json:
     return config
 
 
+def node_image(version: str) -> Json:
+    """The image that nodes of a version ("1.35.6-gke.1127000") boot from."""
+    numbers, _unused, build_number = version.partition("-gke.")
+    name = f"gke-{numbers.replace('.', '')}-gke{build_number}-cos-125-19216-395-109-c-pre"
+    return {"image": name, "imageProject": "gke-node-images"}
+
+
 def _network_config(cluster: Json, given: Json) -> Json:
     network = {
+        "networkTierConfig": {"networkTier": "NETWORK_TIER_DEFAULT"},
         "podIpv4CidrBlock": cluster["clusterIpv4Cidr"],
-        "podIpv4RangeUtilization": 0.001,
-        "podRange": f"gke-{cluster['name']}-pods-{cluster['id'][:8]}",
+        "podRange": cluster["ipAllocationPolicy"]["clusterSecondaryRangeName"],
         **given,
     }
     if cluster["networkConfig"].get("defaultEnablePrivateNodes"):

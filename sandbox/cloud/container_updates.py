@@ -11,27 +11,39 @@ import typing as t
 from collections.abc import Callable, Mapping
 
 from ..interfaces import Json
-from .container_clusters import maintenance, merged, resolve_version, version_key
-from .container_pools import PROFILE_LABEL
+from .container_clusters import maintenance, merged, resolve_version, stated_endpoints, version_key
+from .container_pools import KUBELET, PROFILE_LABEL
 from .errors import Refusal, invalid, precondition
 from .store import Project, fingerprint
 
 # desired field of ClusterUpdate -> where its value is put; objects replace what is there.
 PLACES = {
+    "additionalPodRangesConfig": "ipAllocationPolicy.additionalPodRangesConfig",
+    "desiredAdditionalIpRangesConfig": "ipAllocationPolicy.additionalIpRangesConfigs",
+    "desiredAnonymousAuthenticationConfig": "anonymousAuthenticationConfig",
     "desiredAuthenticatorGroupsConfig": "authenticatorGroupsConfig",
+    "desiredAutoIpamConfig": "ipAllocationPolicy.autoIpamConfig",
     "desiredBinaryAuthorization": "binaryAuthorization",
+    "desiredCompliancePostureConfig": "compliancePostureConfig",
+    "desiredContainerdConfig": "nodePoolDefaults.nodeConfigDefaults.containerdConfig",
+    "desiredControlPlaneEgress": "controlPlaneEgress",
     "desiredCostManagementConfig": "costManagementConfig",
     "desiredDatabaseEncryption": "databaseEncryption",
     "desiredDefaultEnablePrivateNodes": "networkConfig.defaultEnablePrivateNodes",
     "desiredDefaultSnatStatus": "networkConfig.defaultSnatStatus",
+    "desiredDisableL4LbFirewallReconciliation": "networkConfig.disableL4LbFirewallReconciliation",
     "desiredDnsConfig": "networkConfig.dnsConfig",
     "desiredEnableCiliumClusterwideNetworkPolicy": "networkConfig.enableCiliumClusterwideNetworkPolicy",
     "desiredEnableFqdnNetworkPolicy": "networkConfig.enableFqdnNetworkPolicy",
     "desiredEnableMultiNetworking": "networkConfig.enableMultiNetworking",
+    "desiredEnterpriseConfig": "enterpriseConfig",
     "desiredFleet": "fleet",
     "desiredGatewayApiConfig": "networkConfig.gatewayApiConfig",
+    "desiredGcfsConfig": "nodePoolDefaults.nodeConfigDefaults.gcfsConfig",
     "desiredIdentityServiceConfig": "identityServiceConfig",
+    "desiredInTransitEncryptionConfig": "networkConfig.inTransitEncryptionConfig",
     "desiredIntraNodeVisibilityConfig": "networkConfig.enableIntraNodeVisibility",
+    "desiredK8sBetaApis": "enableK8sBetaApis",
     "desiredL4ilbSubsettingConfig": "networkConfig.enableL4ilbSubsetting",
     "desiredLocations": "locations",
     "desiredLoggingConfig": "loggingConfig",
@@ -39,15 +51,36 @@ PLACES = {
     "desiredMasterAuthorizedNetworksConfig": "masterAuthorizedNetworksConfig",
     "desiredMeshCertificates": "meshCertificates",
     "desiredMonitoringService": "monitoringService",
+    "desiredNetworkPerformanceConfig": "networkConfig.networkPerformanceConfig",
+    "desiredNetworkTierConfig": "ipAllocationPolicy.networkTierConfig",
+    "desiredNodeCreationConfig": "nodeCreationConfig",
+    "desiredNodeKubeletConfig": "nodePoolDefaults.nodeConfigDefaults.nodeKubeletConfig",
+    "desiredNodePoolAutoConfigKubeletConfig": "nodePoolAutoConfig.nodeKubeletConfig",
+    "desiredNodePoolAutoConfigLinuxNodeConfig": "nodePoolAutoConfig.linuxNodeConfig",
+    "desiredNodePoolAutoConfigNetworkTags": "nodePoolAutoConfig.networkTags",
+    "desiredNodePoolAutoConfigResourceManagerTags": "nodePoolAutoConfig.resourceManagerTags",
+    "desiredNodePoolLoggingConfig": "nodePoolDefaults.nodeConfigDefaults.loggingConfig",
     "desiredNotificationConfig": "notificationConfig",
     "desiredPodAutoscaling": "podAutoscaling",
+    "desiredPrivateIpv6GoogleAccess": "networkConfig.privateIpv6GoogleAccess",
+    "desiredRbacBindingConfig": "rbacBindingConfig",
     "desiredReleaseChannel": "releaseChannel",
     "desiredResourceUsageExportConfig": "resourceUsageExportConfig",
+    "desiredSecretManagerConfig": "secretManagerConfig",
     "desiredSecurityPostureConfig": "securityPostureConfig",
     "desiredServiceExternalIpsConfig": "networkConfig.serviceExternalIpsConfig",
     "desiredShieldedNodes": "shieldedNodes",
+    "desiredStackType": "ipAllocationPolicy.stackType",
+    "desiredUserManagedKeysConfig": "userManagedKeysConfig",
     "desiredVerticalPodAutoscaling": "verticalPodAutoscaling",
     "desiredWorkloadIdentityConfig": "workloadIdentityConfig",
+}
+# The request wraps what the cluster holds bare; an absent key is the zero value.
+UNWRAPPED: Mapping[str, Callable[[Json], object]] = {
+    "desiredAdditionalIpRangesConfig": lambda value: value.get("additionalIpRangesConfigs", []),
+    "desiredEnterpriseConfig": lambda value: {"desiredTier": value["desiredTier"], "clusterTier": value["desiredTier"]},
+    "desiredIntraNodeVisibilityConfig": lambda value: bool(value.get("enabled")),
+    "desiredL4ilbSubsettingConfig": lambda value: bool(value.get("enabled")),
 }
 # Of these objects the request replaces only the parts that it states.
 MERGED = {
@@ -67,27 +100,40 @@ TOGETHER = (
 POOL_PLACES = {
     "accelerators": ("config.accelerators", ""),
     "bootDisk": ("config.bootDisk", ""),
+    "confidentialNodes": ("config.confidentialNodes", ""),
+    "consolidationDelay": ("config.consolidationDelay", ""),
+    "containerdConfig": ("config.containerdConfig", ""),
     "diskSizeGb": ("config.diskSizeGb", ""),
     "diskType": ("config.diskType", ""),
+    "fastSocket": ("config.fastSocket", ""),
     "flexStart": ("config.flexStart", ""),
     "gcfsConfig": ("config.gcfsConfig", ""),
     "gvnic": ("config.gvnic", ""),
     "imageType": ("config.imageType", ""),
-    "kubeletConfig": ("config.kubeletConfig", ""),
     "labels": ("config.labels", "labels"),
     "linuxNodeConfig": ("config.linuxNodeConfig", ""),
     "locations": ("locations", ""),
     "loggingConfig": ("config.loggingConfig", ""),
     "machineType": ("config.machineType", ""),
     "maxRunDuration": ("config.maxRunDuration", ""),
+    "maintenancePolicy": ("maintenancePolicy", ""),
     "nodeDrainConfig": ("nodeDrainConfig", ""),
     "nodeVersion": ("version", ""),
     "queuedProvisioning": ("queuedProvisioning", ""),
     "resourceLabels": ("config.resourceLabels", "labels"),
+    "resourceManagerTags": ("config.resourceManagerTags", ""),
+    "storagePools": ("config.storagePools", ""),
     "tags": ("config.tags", "tags"),
+    "taintConfig": ("config.taintConfig", ""),
     "taints": ("config.taints", "taints"),
     "upgradeSettings": ("upgradeSettings", ""),
+    "windowsNodeConfig": ("config.windowsNodeConfig", ""),
     "workloadMetadataConfig": ("config.workloadMetadataConfig", ""),
+}
+# Of these the request replaces only what it states, over what a pool has anyway.
+POOL_MERGED: Mapping[str, tuple[str, Json]] = {
+    "kubeletConfig": ("config.kubeletConfig", KUBELET),
+    "nodeNetworkConfig": ("networkConfig", {}),
 }
 POOL_ADDRESS = {"name", "projectId", "zone", "clusterId", "nodePoolId", "etag"}
 
@@ -114,10 +160,7 @@ def _apply(project: Project, wanted: Json, field: str, update: Json) -> None:
     elif field in MERGED:
         put(wanted, MERGED[field], {**wanted.get(MERGED[field], {}), **value})
     elif field in PLACES:
-        # Two of them are objects in the request and flags in the cluster.
-        if field in ("desiredIntraNodeVisibilityConfig", "desiredL4ilbSubsettingConfig"):
-            value = bool(value.get("enabled"))
-        put(wanted, PLACES[field], value)
+        put(wanted, PLACES[field], UNWRAPPED[field](value) if field in UNWRAPPED else value)
     else:
         raise invalid(f"Updating {field} is not supported for this cluster.")
 
@@ -178,15 +221,12 @@ def _pool_autoscaling(_project: Project, wanted: Json, update: Json) -> None:
 
 
 def _endpoints(_project: Project, wanted: Json, update: Json) -> None:
-    given = copy.deepcopy(update["desiredControlPlaneEndpointsConfig"])
-    addresses = given.get("ipEndpointsConfig", {})
-    if addresses.get("privateEndpointSubnetwork") == "":
-        del addresses["privateEndpointSubnetwork"]
+    given = stated_endpoints(update["desiredControlPlaneEndpointsConfig"])
     wanted["controlPlaneEndpointsConfig"] = merged(wanted["controlPlaneEndpointsConfig"], given)
     live = wanted["controlPlaneEndpointsConfig"]["ipEndpointsConfig"]
     if live.get("authorizedNetworksConfig"):
         wanted["masterAuthorizedNetworksConfig"] = dict(live["authorizedNetworksConfig"])
-    if not live.get("enablePublicEndpoint"):
+    if live.get("enabled") and not live.get("enablePublicEndpoint"):
         live.pop("publicEndpoint", None)
         wanted["privateClusterConfig"]["enablePrivateEndpoint"] = True
 
@@ -252,6 +292,10 @@ def pool(parent: Json, document: Json, body: Json) -> Json:
     """The pool after this UpdateNodePoolRequest."""
     wanted = copy.deepcopy(document)
     for field in set(body) - POOL_ADDRESS:
+        if field in POOL_MERGED:
+            place, defaults = POOL_MERGED[field]
+            put(wanted, place, merged({**wanted.get(place, {}), **defaults}, body[field]))
+            continue
         if field not in POOL_PLACES:
             raise invalid(f"Updating {field} is not supported for this node pool.")
         place, wrapper = POOL_PLACES[field]

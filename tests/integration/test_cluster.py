@@ -139,23 +139,30 @@ def test_what_cannot_change_fails_and_names_the_field(cloud: Json, serving: Json
         assert field in caught.value.result["msg"]
 
 
-def test_an_upgrade_of_the_control_plane(cloud: Json, serving: Json) -> None:
+def test_a_lower_version_than_the_control_plane_runs_is_no_change(cloud: Json, serving: Json) -> None:
     own = {**cloud, "name": "serving", "location": ZONE}
-    assert serving["current_master_version"] == "1.34.1-gke.2037000"
+    assert serving["current_master_version"] == "1.35.6-gke.1127000"
     assert not run_module("cluster", {**own, "master_version": "1.34.1-gke.1829001"})["changed"]
+
+
+def test_an_older_control_plane_is_upgraded(cloud: Json) -> None:
+    own = {**cloud, "name": "older", "location": ZONE, "release_channel": {"channel": "RAPID"}}
+    made = run_module("cluster", {**own, "initial_cluster_version": "1.34"})
+    assert made["cluster"]["current_master_version"] == "1.34.1-gke.2037000"
     with pytest.raises(ModuleFailed, match=r"runs 1\.34\.1-gke\.2037000"):
         run_module("cluster", {**own, "min_version": "1.35"})
     upgraded = run_module("cluster", {**own, "master_version": "1.35.2-gke.1842000", "min_version": "1.35"})
     assert upgraded["cluster"]["current_master_version"] == "1.35.2-gke.1842000"
+    run_module("cluster", {**own, "state": "absent"})
 
 
 def test_a_floor_above_the_default_picks_the_version(cloud: Json) -> None:
-    # REGULAR's default is 1.33; the lowest version of the channel that will do is taken.
-    own = {**cloud, "name": "floor", "location": ZONE, "min_version": "1.34"}
-    made = run_module("cluster", {**own, "release_channel": {"channel": "REGULAR"}})
-    assert made["cluster"]["current_master_version"] == "1.34.1-gke.1829001"
+    # EXTENDED's default is 1.34; the lowest version of the channel that will do is taken.
+    own = {**cloud, "name": "floor", "location": ZONE, "min_version": "1.35"}
+    made = run_module("cluster", {**own, "release_channel": {"channel": "EXTENDED"}})
+    assert made["cluster"]["current_master_version"] == "1.35.5-gke.1241004"
     run_module("cluster", {**own, "state": "absent"})
-    with pytest.raises(ModuleFailed, match="newest version is 1.33.5"):
+    with pytest.raises(ModuleFailed, match="newest version is 1.34.8"):
         run_module("cluster", {**own, "release_channel": {"channel": "STABLE"}})
     assert not run_module("cluster_info", {**cloud, "name": "floor", "location": ZONE})["exists"]
 

@@ -278,7 +278,7 @@ def test_a_cluster_without_dataplane_v2_is_refused_before_anything_is_changed(
         for check in (True, False):
             with pytest.raises(ModuleFailed, match=says):
                 run_module("node_pool", {**cloud, **TPU, "cluster": "legacy"}, check=check)
-        run_module("cluster", {**args, "master_version": "1.34.1-gke.2037000"})
+        run_module("cluster", {**args, "master_version": "1.35.5-gke.1241004"})
     path = f"v1/projects/test-project/locations/{ZONE}/clusters/legacy/nodePools/tpu"
     assert cloud_server.find("container", path) is None
     run_module("cluster", {**args, "state": "absent"})

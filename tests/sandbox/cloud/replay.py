@@ -27,6 +27,8 @@ HOSTS = {
 }
 # Objects whose keys are the user's, not Google's.
 MAPS = re.compile(r"(^|\.)(labels|resourceLabels|metadata|sysctls|maintenanceExclusions|membershipStates)$")
+# Lists whose order says nothing.
+SETS = re.compile(r"enableComponents$")
 ENUM = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 MEMBER = re.compile(r"gkehubmembership\d*-\$\{uniqueId\}")
 LINK = re.compile(r"https://")
@@ -40,8 +42,30 @@ class Difference:
     where: str
     detail: str
 
+    @property
+    def place(self) -> str:
+        """The kind of resource and the path of the key, without the names of this run."""
+        what, _unused, path = self.where.partition(": ")
+        return f"{kind_of(what.partition(' ')[2])}: {path}.{self.detail}".replace(": ..", ": .")
+
     def __str__(self) -> str:
         return f"{self.kind} {self.where}: {self.detail}"
+
+
+def kind_of(url: str) -> str:
+    """The collection that the last name of a URL is in: "clusters" of ".../clusters/NAME"."""
+    return url.partition("?")[0].rpartition("/")[0].rpartition("/")[2]
+
+
+def places(document: t.Any, path: str = "") -> Iterator[str]:
+    """The path of every key in a document, spelled as in a Difference's place."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield f"{path or '.'}.{key}".replace("..", ".")
+            yield from places(value, f"{path}.{key}".lstrip("."))
+    elif isinstance(document, list):
+        for entry in document:
+            yield from places(entry, f"{path}[]")
 
 
 class Replay:
@@ -54,6 +78,7 @@ class Replay:
         self._operation = ""
         self._seen: dict[str, Json] = {}  # path -> last answer of a GET, for its etags
         self._groups: list[str] = []
+        self._subnetworks = 0
 
     def run(self, skipped: re.Pattern[str]) -> Iterator[Difference]:
         """Send all requests but those whose URL is ``skipped``, with the polls of their operations."""
@@ -69,6 +94,10 @@ class Replay:
         text = json.dumps(record)
         if "MANAGED_PROXY" in text:  # one placeholder stands for two subnetworks
             text = text.replace("${subnetworkID}", "proxy-abc123")
+        elif record["method"] == "POST" and record["url"].endswith("/subnetworks"):  # or for several in turn
+            self._subnetworks += 1
+            if self._subnetworks > 1:
+                self._names["${subnetworkID}"] = f"subnet{self._subnetworks}-abc123"
         if member := MEMBER.search(text):
             text = text.replace("${membershipID}", member[0])
         record = json.loads(self._substituted(text))
@@ -176,6 +205,8 @@ def compare(recorded: t.Any, live: t.Any, what: str, path: str = "") -> Iterator
     elif isinstance(recorded, list) and isinstance(live, list):
         if bool(recorded) != bool(live):
             yield Difference("value", where, f"recorded {len(recorded)} entries, got {len(live)}")
+        if SETS.search(path):
+            recorded, live = sorted(recorded), sorted(live)
         for one, other in zip(recorded, live, strict=False):
             yield from compare(one, other, what, f"{path}[]")
     elif type(recorded) is not type(live) and {type(recorded), type(live)} != {int, float}:
@@ -196,7 +227,7 @@ def plain(value: t.Any) -> t.Any:
     """Without what is normalised in the recordings: versions of APIs, ids, names of operations."""
     if not isinstance(value, str):
         return value
-    value = re.sub(r"/v1(beta1?)?/", "/v1/", value)
+    value = re.sub(r"/(v1(beta1?)?|beta)/", "/v1/", value)
     value = re.sub(r"/operations/[-\w]*$", "/operations/NAME", value)
     value = re.sub(r"/gke-[-\w]+$", "/GROUP", value)
     value = re.sub(r"/(\d{19}|(net-abc123|default))$", "/NETWORK", value)

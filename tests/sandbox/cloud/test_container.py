@@ -46,11 +46,11 @@ def message(answer: tuple[int, Json], code: int = 400) -> str:
 @pytest.mark.parametrize(
     ("channel", "wanted", "given"),
     [
-        ("RAPID", "", "1.34.1-gke.2037000"),
+        ("RAPID", "", "1.35.6-gke.1127000"),
         ("RAPID", "1.34", "1.34.1-gke.2037000"),
         ("RAPID", "1.34.1-gke.1829001", "1.34.1-gke.1829001"),
-        ("RAPID", "latest", "1.35.2-gke.1842000"),
-        ("REGULAR", "-", "1.33.5-gke.1162000"),
+        ("RAPID", "latest", "1.35.6-gke.1127000"),
+        ("REGULAR", "-", "1.35.6-gke.1127000"),
     ],
 )
 def test_versions_resolve_within_the_channel(cloud: Running, channel: str, wanted: str, given: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.cloud.replay import Difference, Replay, compare
+from tests.sandbox.cloud.replay import Difference, Replay, compare, kind_of, places
 from tests.sandbox.cloud.reviewed import REVIEWED, SKIPPED
 from tests.sandbox.cloud.running import enable_all, serve
 
@@ -23,14 +23,22 @@ FILES = (
     "compute/firewall",
     "compute/forwarding-rule-regional-managed-proxy",
     "compute/network",
+    "compute/router",
     "compute/router-nat",
+    "compute/router-nat-private",
     "compute/subnetwork",
     "container/cluster",
+    "container/cluster-1.35-in-transit-encryption",
+    "container/cluster-1.35-kubelet-config",
     "container/cluster-dns-and-ip-endpoints",
+    "container/cluster-dns-endpoint-only",
     "container/cluster-maintenance-policy",
     "container/cluster-minimal",
     "container/cluster-private-endpoint-subnetwork",
     "container/node-pool",
+    "container/node-pool-1.35-containerd-config",
+    "container/node-pool-1.35-kubelet-config",
+    "container/node-pool-queued-provisioning",
     "container/node-pool-remove-taint",
     "container/node-pool-subnetwork",
     "gkehub/feature-multiclusteringress",
@@ -45,8 +53,21 @@ FILES = (
     "serviceusage/service-crud",
     "storage/bucket",
     "storage/bucket-autoclass",
+    "storage/bucket-soft-delete",
 )
+TODAY = re.compile(r"/(cluster|node-pool)-1\.35-")
 UNUSED = set(REVIEWED)
+
+
+@pytest.fixture(scope="module")
+def today(shared: Path) -> set[str]:
+    """What the recordings of today's GKE answer: older ones do not have it yet."""
+    found: set[str] = set()
+    for name in filter(TODAY.search, FILES):
+        for record in json.loads((shared / "recorded" / f"{name}.json").read_text()):
+            if record["status"] == 200:
+                found |= {f"{kind_of(record['url'])}: {place}" for place in places(record["response"])}
+    return found
 
 
 @pytest.fixture
@@ -60,9 +81,11 @@ def differences(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("differences", "name"), [(name, name) for name in FILES], indirect=["differences"], ids=FILES)
-def test_answers_have_the_recorded_shape(differences: list[Difference], name: str) -> None:
+def test_answers_have_the_recorded_shape(differences: list[Difference], name: str, today: set[str]) -> None:
     left = []
     for difference in differences:
+        if difference.kind == "extra" and not TODAY.search(name) and difference.place in today:
+            continue
         known = [
             entry for entry in REVIEWED if re.search(entry[0], f"{name}.json") and re.search(entry[1], str(difference))
         ]
