@@ -9,11 +9,15 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import socket
 import threading
+import time
 import typing as t
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from ansible_collections.aiserving.gke.plugins.module_utils._kube import connection
 
 from tests.integration.kube_fixtures import TOKEN, Cluster, cluster, config, controller, namespace
 from tests.module_runner import ModuleFailed, run_module
@@ -336,3 +340,22 @@ def test_only_the_clusters_own_authority_is_trusted(cluster: Cluster, config: Cl
     assert run_module("manifests", args(cluster.endpoint, cluster.ca_pem))["changed"]
     with pytest.raises(ModuleFailed, match=r"no answer from the Kubernetes API .*certificate verify failed"):
         run_module("manifests", args(cluster.endpoint, config.ca_pem))
+
+
+def test_a_dead_api_server_is_reported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by one patience for each object."""
+    monkeypatch.setattr(connection, "PATIENCE", 1.0, raising=False)
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        server = f"https://127.0.0.1:{unheard.getsockname()[1]}"
+        access = tmp_path / "kubeconfig"
+        clusters = {"clusters": [{"name": "c", "cluster": {"server": server}}], "users": [{"name": "u", "user": {}}]}
+        contexts = {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c"}
+        access.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **clusters, **contexts}))
+        begun = time.monotonic()
+        with pytest.raises(
+            ModuleFailed, match=f"no answer from the Kubernetes API {server}.*see that the cluster runs"
+        ):
+            args = {"kubeconfig": str(access), "definitions": [config_map("default", f"c{n}") for n in range(12)]}
+            run_module("manifests", args)
+    assert time.monotonic() - begun < 5

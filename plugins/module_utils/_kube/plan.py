@@ -18,7 +18,7 @@ import re
 import typing as t
 
 from .._errors import ApiError, CollectionError, Conflict, ImmutableField, InvalidOption, NotFound
-from .connection import APPLY, Connection, Resource, UnknownKind
+from .connection import APPLY, Connection, Resource, UnknownKind, conflicts
 from .objects import (
     Key,
     changed_paths,
@@ -42,7 +42,6 @@ MANAGER = "aiserving.gke"
 
 # How API servers say that a field cannot change in place.
 _IMMUTABLE = re.compile(r"immutable|updates to statefulset spec|may not be changed", re.IGNORECASE)
-_OTHER_MANAGER = re.compile(r'conflict with "([^"]*)"')
 
 
 @dataclasses.dataclass
@@ -184,16 +183,6 @@ def defined_by(definition: Json) -> list[Resource]:
         for version in spec.get("versions", [])
         if version.get("served")
     ]
-
-
-def conflicts(error: Conflict) -> list[tuple[str, str]]:
-    """(manager, field) of each field that another manager owns; empty for another kind of conflict."""
-    found = []
-    for cause in error.details.get("causes", []):
-        if cause.get("reason") == "FieldManagerConflict":
-            owner = _OTHER_MANAGER.search(cause.get("message", ""))
-            found.append((owner.group(1) if owner else "?", cause.get("field", "?")))
-    return found
 
 
 def _foreign(obj: Json, owners: list[tuple[str, str]], error: Conflict) -> Conflict:
