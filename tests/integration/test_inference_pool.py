@@ -141,7 +141,8 @@ def test_an_import_that_does_not_come_is_explained(cluster: Cluster, config: Clu
     assert "Exported is False: no such class" in said
     assert "multiclusteringress" in said
 
-    with pytest.raises(ModuleFailed, match=r"does not know GCPInferencePoolImport.*config cluster"):
+    # The feature is on, but its agent must not write: the cluster never gets to know the kind.
+    with pytest.raises(ModuleFailed, match=r"does not know GCPInferencePoolImport.*roles/container\.admin"):
         pool(cluster, namespace, export=True, import_kubeconfig=cluster.kubeconfig, wait_timeout=0)
 
 

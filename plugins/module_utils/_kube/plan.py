@@ -23,6 +23,7 @@ from .objects import (
     Key,
     changed_paths,
     checked,
+    claim,
     comparable,
     key,
     label,
@@ -40,13 +41,19 @@ Rule = t.Callable[[Json], Verdict]
 
 MANAGER = "aiserving.gke"
 
+# Looks at an object that a controller writes between a look and the dry run, before a difference is believed.
+LOOKS = 5
+
 # How API servers say that a field cannot change in place.
 _IMMUTABLE = re.compile(r"immutable|updates to statefulset spec|may not be changed", re.IGNORECASE)
 
 
 @dataclasses.dataclass
 class Step:
-    """One object: what will be done to it. ``after``: the server's answer, or the definition where it cannot tell."""
+    """One object: what will be done to it. ``after``: the server's answer, or the definition where it cannot tell.
+
+    ``claims``: nothing of the object changes, but whose its fields are; it is written, and called no change.
+    """
 
     definition: Json
     action: str  # none, create, update, recreate, delete
@@ -54,6 +61,8 @@ class Step:
     before: Json | None = None
     after: Json | None = None
     rule: Rule = ready
+    claims: bool = False
+    written: bool = False
 
     @property
     def changed(self) -> bool:
@@ -138,9 +147,9 @@ class Planner:
             if kind in pending and pending[kind].namespaced:
                 obj["metadata"].setdefault("namespace", self.namespace)
             return Step(obj, "create", after=obj)
-        live = self.connection.get(resource, namespace_of(obj), name_of(obj))
+        live = self._live(resource, obj)
         try:
-            after = self.apply(resource, obj, dry_run=True)
+            live, after = self._foreseen(resource, obj, live)
         except NotFound:
             namespace = namespace_of(obj)
             if namespace not in coming and not self.lenient:
@@ -154,8 +163,28 @@ class Planner:
             return self._stuck(obj, resource, live, error)
         if live is None:
             return Step(obj, "create", resource, after=after)
-        same = comparable(live, self.manager) == comparable(after, self.manager)
-        return Step(obj, "none" if same else "update", resource, live, after)
+        if comparable(live) != comparable(after):
+            return Step(obj, "update", resource, live, after)
+        # Whose a field is decides what becomes of it when a definition leaves it out one day.
+        return Step(obj, "none", resource, live, after, claims=claim(live, self.manager) != claim(after, self.manager))
+
+    def _live(self, resource: Resource, obj: Json) -> Json | None:
+        return self.connection.get(resource, namespace_of(obj), name_of(obj))
+
+    def _foreseen(self, resource: Resource, obj: Json, live: Json | None) -> tuple[Json | None, Json]:
+        """The live object, and what an apply would make of that very one.
+
+        The server answers from its present state. Where that is a later one than ``live``, the difference
+        may be what somebody else has written in between.
+        """
+        for _look in range(LOOKS):
+            after = self.apply(resource, obj, dry_run=True)
+            if live is None or comparable(live) == comparable(after):
+                break
+            known, live = live, self._live(resource, obj)
+            if comparable(known) == comparable(live):
+                break
+        return live, after
 
     def _stuck(self, obj: Json, resource: Resource, live: Json | None, error: ApiError) -> Step:
         if live is None or error.code != 422 or not _IMMUTABLE.search(error.message):
