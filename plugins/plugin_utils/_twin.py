@@ -55,8 +55,10 @@ class Twin(ActionBase):
             display.warning(remove_values(message, hidden))
 
         def tell(line: str) -> None:
-            # A worker's lines go through its parent, so they are seen while the task runs.
-            display.display(f"[{host}] {remove_values(line, hidden)}")
+            # A worker's lines go through its parent, so they are seen while the task runs. Its banner may not have
+            # been: ansible-core keeps it until a host has a result where display_skipped_hosts is false.
+            if not self._task.no_log:
+                display.display(f"[{host}] {self._task.get_name()}: {remove_values(line, hidden)}")
 
         call = Call(plain(params), check_mode=self._task.check_mode, diff=self._task.diff, warn=warn)
         try:

@@ -137,7 +137,8 @@ def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadli
         return "\n".join(_told(connection, step, reason) for step, reason in unmet)
 
     def brief(_missing: dict[str, str]) -> str:
-        said = [f"{label(step.definition)}: {reason}" for step, reason in unmet]
+        one = len(unmet) == 1  # then it is named already
+        said = [reason if one else f"{label(step.definition)}: {reason}" for step, reason in unmet]
         return "; ".join([*said, *pods.stages])
 
     if unmet:

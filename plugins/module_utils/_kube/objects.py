@@ -99,6 +99,15 @@ def changed_paths(before: t.Any, after: t.Any, path: str = "") -> list[str]:
     return [] if before == after else [path or "."]
 
 
+def stated(live: t.Any, definition: t.Any) -> t.Any:
+    """What of ``live`` a definition speaks of: the server fills in the rest again, and nothing else can be compared."""
+    if isinstance(live, dict) and isinstance(definition, dict):
+        return {field: stated(live[field], value) for field, value in definition.items() if field in live}
+    if isinstance(live, list) and isinstance(definition, list) and len(live) == len(definition):
+        return [stated(*pair) for pair in zip(live, definition, strict=True)]
+    return live
+
+
 def shown(obj: Json | None) -> Json:
     """An object as results carry it: no managedFields, no data of Secrets."""
     if obj is None:
@@ -115,7 +124,7 @@ def shown(obj: Json | None) -> Json:
 
 def shown_pair(before: Json | None, after: Json | None) -> tuple[Json, Json]:
     """Two states of an object for a diff: of a Secret only which keys change, never to what."""
-    left, right = (_stated(shown(obj)) for obj in (before, after))
+    left, right = ((comparable(shown(obj)) if obj else {}) for obj in (before, after))
     if before and after and after["kind"] == "Secret":
         for part in ("data", "stringData"):
             old, new = before.get(part) or {}, after.get(part) or {}
@@ -123,7 +132,3 @@ def shown_pair(before: Json | None, after: Json | None) -> tuple[Json, Json]:
                 if old[field] != new[field]:
                     right[part][field] = HIDDEN_CHANGED
     return left, right
-
-
-def _stated(obj: Json) -> Json:
-    return comparable(obj) if obj else {}

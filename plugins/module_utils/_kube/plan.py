@@ -32,6 +32,7 @@ from .objects import (
     ranked,
     shown,
     shown_pair,
+    stated,
 )
 from .parallel import each
 from .readiness import Verdict, ready
@@ -217,7 +218,8 @@ def defined_by(definition: Json) -> list[Resource]:
 def _foreign(obj: Json, owners: list[tuple[str, str]], error: Conflict) -> Conflict:
     fields = "; ".join(f"{field} is set by {owner}" for owner, field in owners)
     return Conflict(
-        f"{label(obj)}: {fields}. Leave the field out of the definition, or take it over with force_conflicts: true.",
+        f"{label(obj)}: {fields}. Take {'it' if len(owners) == 1 else 'them'} over with force_conflicts: true, "
+        "which undoes what was set there; or leave out of the definition what somebody else is to set.",
         code=error.code,
         reason=error.reason,
         managers=sorted({owner for owner, _field in owners}),
@@ -278,7 +280,9 @@ def report(steps: t.Sequence[Step], diff: bool) -> Json:
         )
         if step.changed:
             name = label(obj)
-            old, new = shown_pair(step.before, step.after)
+            # Where the server could not be asked what would come of it, only what is stated can be compared.
+            blind = step.before is not None and step.after is step.definition
+            old, new = shown_pair(stated(step.before, step.definition) if blind else step.before, step.after)
             changes.append({"object": name, "action": step.action, "fields": _fields(step, old, new)})
             before[name], after[name] = old, new
     actions = {step.action for step in steps if step.changed}

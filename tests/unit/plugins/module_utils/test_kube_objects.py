@@ -120,3 +120,9 @@ def test_changed_paths_name_the_deepest_fields() -> None:
     after = {"spec": {"replicas": 2, "template": {"a": 1, "b": 2}}, "kept": [1]}
     assert objects.changed_paths(before, after) == [".spec.replicas", ".spec.template.b"]
     assert objects.changed_paths(after, after) == []
+
+
+def test_what_a_definition_speaks_of() -> None:
+    live = {"spec": {"a": 1, "default": True, "items": [{"name": "x", "default": 1}], "more": [1, 2]}, "status": {}}
+    definition = {"spec": {"a": 2, "items": [{"name": "y"}], "more": [1], "new": 1}}
+    assert objects.stated(live, definition) == {"spec": {"a": 1, "items": [{"name": "x"}], "more": [1, 2]}}

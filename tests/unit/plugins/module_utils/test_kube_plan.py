@@ -265,6 +265,10 @@ def test_what_cannot_change_in_place_is_named_or_made_anew(server: Server, plann
         converge(planner, job)
     assert found.value.details["fields"] == ["spec.template"]
     planner.recreate = True
+    server.objects[path]["spec"]["parallelism"] = 1  # a default of the server's
+    planned = report(planner.present([job]), diff=True)
+    assert planned["plan"]["changes"][0]["fields"] == [".spec.a"]
+    assert [planned["diff"][side]["Job default/j"]["spec"] for side in ("before", "after")] == [{"a": 1}, {"a": 2}]
     assert actions(converge(planner, job)) == [("Job", "recreate")]
     assert server.writes[-2:] == [("DELETE", path), ("APPLY", path)]
 

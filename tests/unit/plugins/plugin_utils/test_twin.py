@@ -38,6 +38,8 @@ def twin(core: t.Callable[[Call], Json], **args: t.Any) -> Twin:
         resolved_action="a.b.made",
         check_mode=True,
         diff=False,
+        no_log=False,
+        get_name=lambda: "Make it",
         async_val=0,
         environment=[{}],
         delegate_to=None,
@@ -87,8 +89,15 @@ def test_what_is_waited_for_is_seen_at_once_scrubbed_and_with_its_host(monkeypat
         return {"told": list(told)}
 
     result = twin(core, token="hunter2").run(task_vars={"inventory_hostname": "us-east5"})
-    assert len(result["told"]) == 1 and result["told"][0].startswith("[us-east5] waited 3")
+    assert len(result["told"]) == 1 and result["told"][0].startswith("[us-east5] Make it: waited 3")
     assert "hunter2" not in str(told)
+
+    told.clear()
+    now[0] = 0.0
+    silent = twin(core, token="hunter2")
+    silent._task.no_log = True
+    silent.run(task_vars={"inventory_hostname": "us-east5"})
+    assert told == []
 
 
 def test_a_library_that_the_controller_lacks_may_be_there_for_the_module() -> None:
