@@ -281,6 +281,19 @@ def test_an_image_that_is_not_there_ends_the_wait_with_the_current_pods_events(
     assert "changed" not in failure.value.result or not failure.value.result["changed"]
 
 
+def test_pods_of_a_template_that_is_being_replaced_are_not_judged(
+    cluster: Cluster, namespace: str, quick: None
+) -> None:
+    """The cure of a wrong image must not fail for the Pods of the wrong one."""
+    apply(cluster, deployment(namespace), wait=False)
+    cluster.set_status(f"/apis/apps/v1/namespaces/{namespace}/deployments/web", observedGeneration=1)
+    own_pod(cluster, namespace, "web-1-a", {"state": {"waiting": {"reason": "InvalidImageName"}}})
+    with pytest.raises(ModuleFailed, match="cannot get its image"):
+        apply(cluster, deployment(namespace), wait_timeout=60)
+    with pytest.raises(ModuleFailed, match="waited 2 s .*: its controller has not seen generation 2"):
+        apply(cluster, deployment(namespace, minReadySeconds=1), wait_timeout=2)
+
+
 def test_repeated_crashes_end_the_wait_after_a_change_that_is_told(
     cluster: Cluster, namespace: str, quick: None
 ) -> None:

@@ -19,7 +19,7 @@ from .objects import label, name_of, namespace_of, rank_of
 from .parallel import each
 from .plan import Planner, Step
 from .pods import Watch, is_ready, owned, stage
-from .readiness import NeverReady, Verdict
+from .readiness import NeverReady, Verdict, is_behind
 
 Json = dict[str, t.Any]
 
@@ -182,8 +182,10 @@ class _PodsOfAll:
             return
         self.stages = []
         for step in steps:
-            if step.after is not None and "template" in (step.after.get("spec") or {}):
-                self._judge(step, step.after)
+            live = step.after or {}
+            # Until its controller has seen the new template, the Pods are those of the old one.
+            if "template" in (live.get("spec") or {}) and not is_behind(live):
+                self._judge(step, live)
         self._due = time.monotonic() + PODS_EVERY
 
     def _judge(self, step: Step, live: Json) -> None:

@@ -22,8 +22,8 @@ REPLICA_SETS = Resource("apps/v1", "ReplicaSet", "replicasets", True)
 _REVISION = "deployment.kubernetes.io/revision"
 
 # What a kubelet says of an image that it cannot get: now this, now that, while it tries ever more seldom.
-_PULLING = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"})
 _NO_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_PULLING = _NO_IMAGE | {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"}
 _NOT_MADE = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 # A registry that says these has answered; others may not have been reached.
@@ -154,15 +154,14 @@ class Watch:
         known = self._restarts.setdefault(key, restarts)
         if reason == "CrashLoopBackOff" and self._judges_crashes and restarts + 1 >= CRASHES and restarts > known:
             return f"{_named(pod, container)} has crashed {restarts + 1} times"
-        if reason in _NO_IMAGE:
-            return f"{_named(pod, container)} cannot get its image: {reason}"
         if reason not in _PULLING | _NOT_MADE:
             self._failing_since.pop(key, None)
             return ""
         now = self._clock.now()
         failing = now - self._failing_since.setdefault(key, now)
         pulls = reason in _PULLING
-        if failing < (REFUSED_FOR if pulls and _REFUSED.search(message) else FAILING_FOR):
+        refused = reason in _NO_IMAGE or (pulls and _REFUSED.search(message))
+        if failing < (REFUSED_FOR if refused else FAILING_FOR):
             return ""
         what = "cannot get its image" if pulls else "cannot be made"
         return f"{_named(pod, container)} {what}, tried for {failing:.0f} s"

@@ -75,8 +75,8 @@ def test_a_passing_failure_does_not() -> None:
     assert ended(hiccup * 20) == (-1, "")
 
 
-def test_an_image_name_that_is_none_ends_it_at_once() -> None:
-    assert ended([pod(waiting("InvalidImageName"))])[0] == 0
+def test_an_image_name_that_is_none_is_like_an_image_that_the_registry_refuses() -> None:
+    assert ended([pod(waiting("InvalidImageName"))] * 600)[0] == 30
 
 
 @pytest.mark.parametrize("reason", ["CreateContainerConfigError", "CreateContainerError"])

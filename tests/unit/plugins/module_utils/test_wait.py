@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import WaitTimeout
+from ansible_collections.aiserving.gke.plugins.module_utils._kube.parallel import each
 from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff, Clock, telling, wait_for
 
 STEADY = Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)
@@ -90,6 +91,17 @@ def test_every_half_minute_it_says_what_is_missing_to_who_listens() -> None:
     known = len(lines)
     wait()
     assert len(lines) == known
+
+
+def test_waits_side_by_side_tell_the_same_one() -> None:
+    def wait(name: str) -> None:
+        time = FakeTime()
+        wait_for(lambda: time.now, lambda now: now > 40, timeout=60, what=name, clock=time.clock())
+
+    lines = list[str]()
+    with telling(lines.append):
+        each(wait, ["a", "b", "c"])
+    assert sorted(line.rpartition(" ")[2] for line in lines) == ["a", "b", "c"]
 
 
 def test_a_short_wait_says_nothing() -> None:
