@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
+from collections.abc import Iterator
 
 
 class CollectionError(Exception):
@@ -21,6 +23,17 @@ class CollectionError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+@contextlib.contextmanager
+def having_changed(changed: bool = True) -> Iterator[None]:
+    """What fails in here fails after a change was made (``changed``): the failed task reports that."""
+    try:
+        yield
+    except CollectionError as error:
+        if changed:
+            error.details["changed"] = True
+        raise
 
 
 class InvalidOption(CollectionError):

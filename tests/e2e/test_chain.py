@@ -158,6 +158,14 @@ def test_the_drill_proves_the_failover(built: Estate) -> None:
     wait_until_served_by(addresses(built)["us-east5"], "us-east5")
 
 
+def test_a_run_after_a_drill_changes_nothing(built: Estate) -> None:
+    """Scaled to none and back, nobody owns the replicas any more; to own them again is no change."""
+    again = built.play("site.yml", "--diff")
+    assert again.code == 0, again.output
+    assert again.changed() == 0, again.output
+    assert "+++" not in again.output
+
+
 def test_a_drill_that_was_cut_short_is_undone_from_its_journal(built: Estate) -> None:
     """As if the controller had died between fault and restore: replicas at 0, only the journal left."""
     entry = {
