@@ -34,6 +34,7 @@ def run_resource(call: Call, noun: str, resource: Resource, desired: Json) -> Js
         state=call.params["state"],
         check_mode=call.check_mode,
         recreate=bool(call.params.get("recreate")),
+        purge_labels=bool(call.params.get("purge_labels")),
     )
     return as_result(call, noun, result)
 
