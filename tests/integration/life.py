@@ -17,7 +17,7 @@ Json = dict[str, t.Any]
 
 
 def within(part: t.Any, whole: t.Any) -> bool:
-    """Whether an object shows this, where Google may add, may leave out zero values, may spell a link out or write in capitals."""
+    """Whether an object shows this; Google may add, leave out zero values, spell links out, write in capitals."""
     if isinstance(part, dict):
         return all(within(item, (whole or {}).get(key)) for key, item in part.items())
     if isinstance(part, list):

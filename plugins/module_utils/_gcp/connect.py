@@ -174,7 +174,7 @@ def check_endpoints(given: dict[str, t.Any]) -> dict[str, str]:
     for service, url in given.items():
         option = f"api_endpoints.{service}"
         if service not in BASE_PATHS:
-            raise InvalidOption("api_endpoints", service, f"services are {', '.join(sorted(BASE_PATHS))}")
+            raise InvalidOption("api_endpoints", service, f"name one of {', '.join(sorted(BASE_PATHS))}")
         try:
             parts = urllib.parse.urlsplit(str(url))
             host, _port = parts.hostname, parts.port
@@ -183,7 +183,7 @@ def check_endpoints(given: dict[str, t.Any]) -> dict[str, str]:
         if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or "@" in parts.netloc:
             raise InvalidOption(option, url, "give a base URL such as https://HOST/PATH/")
         if parts.scheme == "http" and not _is_loopback(host):
-            raise InvalidOption(option, url, "plain http is for loopback addresses only; use https")
+            raise InvalidOption(option, url, "use https: plain http is for loopback addresses only")
         checked[service] = str(url).rstrip("/") + "/"
     return checked
 
