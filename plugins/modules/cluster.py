@@ -18,7 +18,7 @@ description:
   - A cluster that an earlier run left being created, changed or deleted is waited for first.
   - The default node pool is neither removed nor changed; it is a node pool like any other.
 requirements:
-  - google-cloud-container >= 2.67
+  - google-cloud-container >= 2.65
 options:
   name:
     description: Name of the cluster, up to 40 lower-case letters, digits and hyphens.

@@ -16,7 +16,7 @@ description:
   - A request that fails is data, not a failure of the task.
 author: aiserving.gke contributors (@aiserving)
 requirements:
-  - aiohttp
+  - aiohttp >= 3.12
 extends_documentation_fragment:
   - aiserving.gke._attributes
 attributes:

@@ -19,7 +19,7 @@ description:
     a later run finds that pool and fails too, or replaces it with O(recreate=true).
   - A pool that an earlier run left being created, changed or deleted is waited for first.
 requirements:
-  - google-cloud-container >= 2.67
+  - google-cloud-container >= 2.65
 options:
   name:
     description: Name of the pool, up to 40 lower-case letters, digits and hyphens.
