@@ -111,7 +111,13 @@ class RouterNat(ComputeObject):
             raise InvalidOption(
                 "network", self._params["network"], f"router {self.router} is in {router.get('network')}"
             )
-        return self._patch(lambda nats: [*nats, entry], entry, "create")
+
+        def added(nats: list[Json]) -> list[Json]:
+            if any(nat["name"] == self.name for nat in nats):
+                raise Conflict(f"router {self.router} has a NAT {self.name} by now", code=409, status="ALREADY_EXISTS")
+            return [*nats, entry]
+
+        return self._patch(added, entry, "create")
 
     def _create_router(self, desired: Json, entry: Json) -> Json | None:
         if "network" not in desired:
