@@ -37,10 +37,15 @@ def having_changed(changed: bool = True) -> Iterator[None]:
 
 
 class InvalidOption(CollectionError):
-    """Bad input, found before anything was changed; names the option, the value and what would be right."""
+    """Bad input, found before anything was changed; names the option, the value and what would be right.
 
-    def __init__(self, option: str, given: t.Any, wanted: str) -> None:
-        super().__init__(f"{option}: {given!r} is not valid: {wanted}", option=option)
+    ``advice`` is a clause with a verb of its own, best an imperative ("give a zone such as us-east5-a",
+    "leave it out with config.spot"): it reads on from "OPTION: 'VALUE' is not valid:".
+    """
+
+    def __init__(self, option: str, given: t.Any, advice: str) -> None:
+        fault = "is not set" if given is None else f"{given!r} is not valid"
+        super().__init__(f"{option}: {fault}: {advice}", option=option)
 
 
 class MissingLibrary(CollectionError):

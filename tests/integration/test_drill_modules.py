@@ -128,7 +128,7 @@ def test_probe_sends_nothing_in_check_mode(tmp_path: Path) -> None:
 
 
 def test_probe_refuses_a_rate_of_zero(tmp_path: Path) -> None:
-    with pytest.raises(ModuleFailed, match="rate: 0.0 is not valid: a number above 0"):
+    with pytest.raises(ModuleFailed, match="rate: 0.0 is not valid: give a number above 0"):
         probe("http://127.0.0.1:9", tmp_path, rate=0)
 
 

@@ -40,7 +40,7 @@ def manage(call: Call) -> Json:
     if not absent:
         builders.check(params["name"], labels, ports, picker["replicas"])
     if named(call, IMPORT) and not params["export"]:
-        raise InvalidOption("export", False, "true: without it there is no import to wait for")
+        raise InvalidOption("export", False, "give true: without it there is no import to wait for")
     definitions = builders.objects(
         params["name"],
         params["namespace"],

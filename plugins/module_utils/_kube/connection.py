@@ -291,7 +291,9 @@ def _from_kubeconfig(prefix: str, path: str, context: str | None) -> Connection:
             config_file=path, context=context, client_configuration=config, persist_config=False
         )
     except (kubernetes_config.ConfigException, OSError) as error:
-        raise InvalidOption(f"{prefix}kubeconfig", path, f"a kubeconfig with the wanted context ({error})") from error
+        raise InvalidOption(
+            f"{prefix}kubeconfig", path, f"give a kubeconfig with the wanted context ({error})"
+        ) from error
 
     def headers() -> dict[str, str]:
         # Asked for each time: an exec plugin's token is renewed here when it runs out.
@@ -357,4 +359,4 @@ def _pem(option: str, certificate: str) -> str:
     try:
         return base64.b64decode(certificate, validate=True).decode("ascii")
     except ValueError as error:
-        raise InvalidOption(option, certificate[:20] + "...", "a PEM certificate, plain or in base64") from error
+        raise InvalidOption(option, certificate[:20] + "...", "give a PEM certificate, plain or in base64") from error

@@ -28,7 +28,7 @@ def scale(call: Call) -> Json:
     params = call.params
     wanted = params["replicas"]
     if wanted < 0:
-        raise InvalidOption("replicas", wanted, "0 or more")
+        raise InvalidOption("replicas", wanted, "give 0 or more")
     deadline = Deadline(params["wait_timeout"])
     try:
         workload = Workload(connect(call), params["kind"], params["namespace"], params["name"])
