@@ -28,6 +28,9 @@ class InvalidOption(CollectionError):
 
     def __init__(self, option: str, given: t.Any, wanted: str) -> None:
         super().__init__(f"{option}: {given!r} is not valid: {wanted}", option=option)
+        self.option = option
+        self.given = given
+        self.advice = wanted
 
 
 class MissingLibrary(CollectionError):
