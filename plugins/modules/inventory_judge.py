@@ -32,8 +32,8 @@ options:
     default: config_region
   roles:
     description:
-      - The roles that will be used. Their required variables must be there, their defaults count, and what they want
-        of each other is judged. Variables of other roles are judged where they are stated.
+      - The roles that will be used. Their required variables must be there, and what they want of each other is
+        judged. Variables of other roles are judged by themselves.
     type: list
     elements: str
     choices: [network, cluster, fleet, model, gateway, failover]

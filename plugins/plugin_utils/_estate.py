@@ -49,14 +49,10 @@ Json = dict[str, t.Any]
 COLLECTION = Path(__file__).resolve().parents[2]
 ROLES = ("network", "cluster", "fleet", "model", "gateway", "failover")
 
-# What the role says of a pool by itself.
-_OF_THE_ROLE = ("cluster", "location", "state")
-# Options of roles that are options of modules; a role's own spec only says "dict".
-PARTS: dict[str, Json] = {
-    "cluster_node_pools": {
-        "options": {key: spec for key, spec in NODE_POOL_SPEC.items() if key not in _OF_THE_ROLE},
-    },
-    "gateway_endpoint_picker": {"options": PICKER_SPEC},
+# Options of roles that are handed to modules: the module's options, and those that the role says by itself.
+PARTS: dict[str, tuple[Json, tuple[str, ...]]] = {
+    "cluster_node_pools": (NODE_POOL_SPEC, ("cluster", "location", "state")),
+    "gateway_endpoint_picker": (PICKER_SPEC, ()),
 }
 # Variables of the playbooks and the inventories, which no role has.
 OTHERS: dict[str, Option] = {
@@ -64,6 +60,8 @@ OTHERS: dict[str, Option] = {
     "region": Option("", {"type": "str"}),
     "zone": Option("", {"type": "str"}),
 }
+# The hosts of the play, as --limit leaves them.
+PLAY = ("ansible_play_hosts_all", "ansible_play_hosts", "ansible_play_batch")
 
 
 class Reader:
@@ -73,12 +71,14 @@ class Reader:
         self._hostvars = task_vars["hostvars"]
         self._task = task
         self._loader = loader
+        self._roles = frozenset(roles)
+        # Asked for anew they would be those of all hosts, since this play's own are a template.
+        self._play = {name: task_vars[name] for name in PLAY if name in task_vars}
         self._defaults: Json = {}
         self.options: dict[str, Option] = dict(OTHERS)
         for role in ROLES:
             defaults = self._role_defaults(role)
-            if role in roles:
-                self._defaults |= defaults
+            self._defaults |= defaults
             for name, spec in _specs(role).items():
                 self.options[name] = Option(role, spec, name in defaults, defaults.get(name))
 
@@ -102,6 +102,9 @@ class Reader:
                 variables[name] = templar.template(variables[name])
                 values[name] = plain(variables[name])
             except AnsibleError as error:
+                # What a role that nobody uses would derive is nobody's fault.
+                if name not in said and option.role not in self._roles:
+                    continue
                 broken[name] = "its template fails" if option.spec.get("no_log") else _told(error)
         return Region(
             host=host,
@@ -117,7 +120,7 @@ class Reader:
         # Private names of ansible-core, the same since 2.0: hostvars alone does not know the play.
         manager, inventory = self._hostvars._variable_manager, self._hostvars._inventory
         found = manager.get_vars(play=_play(self._task), host=inventory.get_host(host), task=self._task)
-        return t.cast(Json, found)
+        return {**found, **self._play}
 
     def _role_defaults(self, role: str) -> Json:
         path = COLLECTION / "roles" / role / "defaults/main.yml"
@@ -131,7 +134,14 @@ def _specs(role: str) -> dict[str, Json]:
     text = (COLLECTION / "roles" / role / "meta/argument_specs.yml").read_text(encoding="utf-8")
     document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     options: dict[str, Json] = document["argument_specs"]["main"]["options"]
-    return {name: {**spec, **PARTS.get(name, {})} for name, spec in options.items()}
+    return {name: _deepened(name, spec) for name, spec in options.items()}
+
+
+def _deepened(name: str, spec: Json) -> Json:
+    """The spec with the module's own for what is in it; where the role's spec lists the keys, these it takes."""
+    whole, own = PARTS.get(name, ({}, ()))
+    keys = spec.get("options") or [key for key in whole if key not in own]
+    return {**spec, "options": {key: whole.get(key) or spec["options"][key] for key in keys}} if whole else spec
 
 
 def read(task: t.Any, task_vars: Json, loader: DataLoader, options: Json) -> Estate:

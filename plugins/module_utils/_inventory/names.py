@@ -159,7 +159,8 @@ def judge(region: Region, estate: Estate) -> Iterator[Problem]:
     yield from _derived(region)
     yield from _bucket(region)
     yield from _labels(region, ("cluster_labels",), GOOGLE_KEY, GOOGLE_VALUE)
-    yield from _labels(region, ("model_node_selector",), LABEL_KEY, LABEL_VALUE)
+    for option in ("model_node_selector", "gateway_match_labels"):
+        yield from _labels(region, (option,), LABEL_KEY, LABEL_VALUE)
     for name in region.get("model_env") or {}:
         if not VARIABLE.holds(str(name)):
             yield region.problem(("model_env", name), "has a name that is none", f"give {VARIABLE.wanted}")

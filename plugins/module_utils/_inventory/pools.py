@@ -53,7 +53,7 @@ def judge(region: Region, estate: Estate) -> Iterator[Problem]:
         return
     seen: dict[str, int] = {}
     for index, pool in enumerate(pools):
-        if not isinstance(pool, dict):
+        if not isinstance(pool, dict) or pool.get("state") == "absent":
             continue
         name = pool.get("name")
         if name and seen.setdefault(name, index) != index:
@@ -165,6 +165,8 @@ def _room(region: Region, pools: list[t.Any]) -> Iterator[Problem]:
 
 def most(region: Region, pool: Json) -> int:
     """Nodes that the pool may have, in all its zones."""
+    if pool.get("state") == "absent":
+        return 0
     location = region.text("cluster_location")
     spread = len(pool.get("locations") or []) or (1 if catalogue.is_zone(location) else 3)
     scaling = pool.get("autoscaling") or {}

@@ -132,6 +132,8 @@ def _made_of(option: str, others: t.Iterable[str], estate: Estate) -> bool:
 def _distinct(estate: Estate) -> Iterator[Problem]:
     blamed: set[str] = set()
     for options, named, what in DISTINCT:
+        if not estate.uses(named.partition("_")[0]):
+            continue
         owners: dict[tuple[t.Any, ...], Region] = {}
         for region in estate.regions:
             key = tuple(region.get(option) for option in options)
@@ -149,20 +151,19 @@ def _told(estate: Estate) -> Iterator[Problem]:
     for region in estate.regions:
         addresses = region.get("gateway_addresses")
         mine = {"region": region.get("gateway_region"), "name": region.get("gateway_vip_name")}
-        complete = isinstance(addresses, list) and all(mine.keys() == item.keys() for item in addresses)
+        complete = isinstance(addresses, list) and all(item and mine.keys() == item.keys() for item in addresses)
         if complete and None not in mine.values() and mine not in addresses:
             yield region.problem(
                 "gateway_addresses", f"has no entry {mine}", "list every region with its network_vip_name"
             )
         memberships, member = region.get("fleet_memberships"), region.get("fleet_membership")
-        if isinstance(memberships, list) and member and member not in memberships:
+        if isinstance(memberships, list) and member and member not in memberships and region.host in estate.working:
             yield region.problem("fleet_memberships", f"leaves out {member}", "list the memberships of all regions")
+        known = [other.get("fleet_membership") for other in estate.regions]
         chosen = region.get("fleet_config_membership")
-        if isinstance(memberships, list) and isinstance(chosen, str) and chosen not in memberships:
+        if isinstance(chosen, str) and chosen not in known and None not in known:
             yield region.problem(
-                "fleet_config_membership",
-                "is none of fleet_memberships",
-                f"name one of {', '.join(map(str, memberships))}",
+                "fleet_config_membership", "is no region's fleet_membership", f"name one of {', '.join(known)}"
             )
 
 
