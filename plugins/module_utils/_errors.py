@@ -46,6 +46,9 @@ class InvalidOption(CollectionError):
     def __init__(self, option: str, given: t.Any, advice: str) -> None:
         fault = "is not set" if given is None else f"{given!r} is not valid"
         super().__init__(f"{option}: {fault}: {advice}", option=option)
+        self.option = option
+        self.given = given
+        self.advice = advice
 
 
 class MissingLibrary(CollectionError):

@@ -23,18 +23,34 @@ def complete(desired: Json, *, dranet: bool) -> Json:
 
     Raises InvalidOption where stated options contradict each other.
     """
-    pool = {**desired, "config": {**(desired.get("config") or {})}}
-    config = pool["config"]
-    if dranet:
-        _complete_dranet(pool)
-    if config.get("flexStart"):
-        _complete_flex_start(pool)
-    if affinity := config.get("reservationAffinity"):
-        config["reservationAffinity"] = _complete_affinity(affinity)
-    _check_capacity(pool)
-    _check_sizes(pool)
-    _check_topology(pool)
+    pool, found = _completed(desired, dranet)
+    if found:
+        raise found[0]
     return {key: value for key, value in pool.items() if value != {} or key in desired}
+
+
+def contradictions(desired: Json, *, dranet: bool) -> list[InvalidOption]:
+    """Everything that complete() would refuse, instead of the first."""
+    return _completed(desired, dranet)[1]
+
+
+def _completed(desired: Json, dranet: bool) -> tuple[Json, list[InvalidOption]]:
+    pool = {**desired, "config": {**(desired.get("config") or {})}}
+    steps = [
+        *([_complete_dranet] if dranet else []),
+        *([_complete_flex_start] if pool["config"].get("flexStart") else []),
+        _complete_affinity,
+        _check_capacity,
+        _check_sizes,
+        _check_topology,
+    ]
+    found = []
+    for step in steps:
+        try:
+            step(pool)
+        except InvalidOption as error:
+            found.append(error)
+    return pool, found
 
 
 def _complete_dranet(pool: Json) -> None:
@@ -88,7 +104,8 @@ def _complete_flex_start(pool: Json) -> None:
     config.setdefault("reservationAffinity", {"consumeReservationType": "NO_RESERVATION"})
 
 
-def _complete_affinity(affinity: Json) -> Json:
+def _complete_affinity(pool: Json) -> None:
+    affinity = pool["config"].get("reservationAffinity") or {}
     kind = affinity.get("consumeReservationType")
     values = affinity.get("values") or []
     if kind == "SPECIFIC_RESERVATION" and not values:
@@ -97,7 +114,8 @@ def _complete_affinity(affinity: Json) -> Json:
         )
     if kind != "SPECIFIC_RESERVATION" and (values or affinity.get("key")):
         raise InvalidOption("config.reservation_affinity.values", values, f"leave it out with {kind}")
-    return {**affinity, "key": affinity.get("key") or RESERVATION_KEY} if values else affinity
+    if values:
+        pool["config"]["reservationAffinity"] = {**affinity, "key": affinity.get("key") or RESERVATION_KEY}
 
 
 def _check_capacity(pool: Json) -> None:
