@@ -46,6 +46,18 @@ FILES = (
     "storage/bucket",
     "storage/bucket-autoclass",
 )
+# Recorded too, but the sandbox does not answer all of it as Google does yet.
+UNANSWERED = {
+    "compute/router",
+    "compute/router-nat-private",
+    "container/cluster-1.35-in-transit-encryption",
+    "container/cluster-1.35-kubelet-config",
+    "container/cluster-dns-endpoint-only",
+    "container/node-pool-1.35-containerd-config",
+    "container/node-pool-1.35-kubelet-config",
+    "container/node-pool-queued-provisioning",
+    "storage/bucket-soft-delete",
+}
 UNUSED = set(REVIEWED)
 
 
@@ -79,7 +91,7 @@ def test_no_reviewed_entry_is_stale(request: pytest.FixtureRequest, shared: Path
         pytest.skip("not all recorded files were replayed")
     assert not UNUSED
     recorded = {f"{path.parent.name}/{path.stem}" for path in (shared / "recorded").glob("*/*.json")}
-    assert recorded == set(FILES)
+    assert recorded == {*FILES, *UNANSWERED}
 
 
 @pytest.mark.parametrize(
