@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.skips import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary", "shared"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

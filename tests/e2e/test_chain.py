@@ -51,11 +51,7 @@ def moment(text: str) -> datetime.datetime:
 
 
 def operations(estate: Estate, service: str, path: str) -> list[dict[str, str]]:
-    status = estate.status()
-    url = f"{status['endpoints'][service]}{path}/operations"
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {status['token']}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        document = json.load(answer)
+    document = estate.google(service, f"{path}/operations")
     return document.get("operations") or document.get("items") or []
 
 
