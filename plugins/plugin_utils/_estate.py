@@ -17,8 +17,8 @@ import typing as t
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import yaml
 from ansible.errors import AnsibleError
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.block import Block
 from ansible.template import Templar
@@ -132,7 +132,7 @@ class Reader:
 def _specs(role: str) -> dict[str, Json]:
     """The options of a role, each with the parts that are a module's."""
     text = (COLLECTION / "roles" / role / "meta/argument_specs.yml").read_text(encoding="utf-8")
-    document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    document = yaml_load(text)
     options: dict[str, Json] = document["argument_specs"]["main"]["options"]
     return {name: _deepened(name, spec) for name, spec in options.items()}
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import queue
 import subprocess
@@ -46,7 +47,7 @@ def test_the_screen_shows_the_task_that_runs(tmp_path: Path) -> None:
     ) as running:
         assert running.stdout is not None
         stdout = running.stdout
-        reader = threading.Thread(target=lambda: [lines.put(line) for line in stdout], daemon=True)
+        reader = threading.Thread(target=lambda: collections.deque(map(lines.put, stdout), maxlen=0), daemon=True)
         reader.start()
         try:
             while not lines.get(timeout=60).startswith("TASK [Long]"):
