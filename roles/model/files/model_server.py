@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a kubelet asks of vLLM: `started`, does it serve; `alive`, does it get on with its work; `drain`, before its end.
+"""What a kubelet asks of vLLM: `started`, does it serve; `alive`, does it get on with its work; `drain`, to end well.
 
 A server has started when it has answered a request: its /health is good before its first compilation. It is hung when
 work is there and no token has come for a while. How long a request takes says nothing: a saturated server is slow and
