@@ -102,7 +102,7 @@ def _answers(options: Options, urls: dict[str, str], ask: Callable[[load.Load], 
             lambda seen: all(is_final(item.record) for item in seen),
             timeout=PATIENCE,
             what="every address to be answered by its own region",
-            backoff=Backoff(first=1, factor=1, cap=1, jitter=0),
+            backoff=Backoff(first=0.5, factor=1, cap=0.5, jitter=0),
         )
     except WaitTimeout as error:
         return t.cast(list[Answered], error.details["last"])
