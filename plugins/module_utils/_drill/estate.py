@@ -118,7 +118,7 @@ def _make(call: Call, path: Path, me: lock.Holder) -> Json:
     workload = estate.of_entry(entry)
     entry = dataclasses.replace(entry, before=workload.replicas())
     if call.check_mode:
-        fault.insist(entry)
+        fault.insist(path, entry)
         return {"changed": True, "told": [f"{entry}: {entry.before} -> {entry.fault} replicas"]}
     with lock.held(path.parent, me):
         made = fault.make(path, entry, workload)

@@ -44,8 +44,10 @@ class Undone:
         return f"{entry}: {live} replicas, not the {entry.fault} of the fault, so it is left as it is"
 
 
-def insist(entry: Entry) -> None:
-    """Raises CollectionError when there is nothing to take away."""
+def insist(path: Path, entry: Entry) -> None:
+    """Raises CollectionError when a journal is open, or when there is nothing to take away."""
+    if journal.read(path) is not None:
+        raise CollectionError(f"the undo journal {path} of an earlier drill is still open: restore that one first")
     if entry.before <= entry.fault:
         raise CollectionError(f"{entry} has {entry.before} replicas already: there is nothing to take away")
 
@@ -55,7 +57,7 @@ def make(path: Path, entry: Entry, workload: Workload, now: Callable[[], float] 
 
     ``entry.before`` is what the workload wants at this moment.
     """
-    insist(entry)
+    insist(path, entry)
     planned = Journal("planned", began=now(), entries=(entry,))
     journal.write(path, planned)
     workload.set(entry.fault)
