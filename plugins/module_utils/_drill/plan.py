@@ -29,6 +29,10 @@ class Region:
     location: str
     address_name: str
 
+    def path(self) -> str:
+        """The cluster within its project."""
+        return f"{self.location}/{self.cluster}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -158,7 +162,7 @@ def _places(options: Options) -> Iterable[InvalidOption]:
         yield InvalidOption("primary", options.primary, f"the primary must be one of at least two regions ({known})")
     for option, values in (
         ("region", names),
-        ("cluster", [f"{region.location}/{region.cluster}" for region in options.regions]),
+        ("cluster", [region.path() for region in options.regions]),
     ):
         for value, count in Counter(values).items():
             if count > 1:

@@ -54,8 +54,10 @@ class Sight:
     missing: Sequence[str]
 
 
-def look(options: Options, estate: Estate, ask: Callable[[load.Load], list[Answered]]) -> list[Sight]:
-    """All regions side by side in one table; looks again at addresses for a while, at the rest once."""
+def look(
+    options: Options, estate: Estate, ask: Callable[[load.Load], list[Answered]], undoing: Collection[str] = ()
+) -> list[Sight]:
+    """All regions in one table. Asks addresses again for a while, but for those of clusters that are ``undoing``."""
     urls: dict[str, str] = {}
     replicas: dict[str, int] = {}
     missing: dict[str, list[str]] = {name: [] for name in options.names()}
@@ -69,7 +71,8 @@ def look(options: Options, estate: Estate, ask: Callable[[load.Load], list[Answe
             replicas[region.region], unready = estate.workload(region)
             if unready:
                 raise CollectionError(unready)
-    answers = {item.record.target: item for item in _answers(options, urls, ask)} if urls else {}
+    patient = {region.region for region in options.regions if region.path() not in undoing}
+    answers = {item.record.target: item for item in _answers(options, urls, ask, patient)} if urls else {}
     return [
         Sight(region, replicas.get(region.region), answers.get(region.region), missing[region.region])
         for region in options.regions
@@ -86,7 +89,9 @@ def _noted(missing: list[str]) -> t.Iterator[None]:
         missing.append(error.message)
 
 
-def _answers(options: Options, urls: dict[str, str], ask: Callable[[load.Load], list[Answered]]) -> list[Answered]:
+def _answers(
+    options: Options, urls: dict[str, str], ask: Callable[[load.Load], list[Answered]], patient: Collection[str]
+) -> list[Answered]:
     wanted = load.Load(
         targets=[load.Target(name, url) for name, url in urls.items()],
         model=options.model,
@@ -99,7 +104,7 @@ def _answers(options: Options, urls: dict[str, str], ask: Callable[[load.Load], 
     try:
         return wait_for(
             lambda: ask(wanted),
-            lambda seen: all(is_final(item.record) for item in seen),
+            lambda seen: all(is_final(item.record) for item in seen if item.record.target in patient),
             timeout=PATIENCE,
             what="every address to be answered by its own region",
             backoff=Backoff(first=0.5, factor=1, cap=0.5, jitter=0),
@@ -134,12 +139,12 @@ async def _ask(wanted: load.Load) -> list[Answered]:
 def problems(options: Options, sights: Sequence[Sight], undoing: Collection[str]) -> list[CollectionError]:
     """Why no drill can be made now, each a sentence that begins with its region or its option.
 
-    ``undoing``: clusters ("LOCATION/NAME") in which an open journal is going to restore something first.
+    ``undoing``: clusters (Region.path()) in which an open journal is going to restore something first.
     Nothing is asked of them yet: the steady state under load is awaited before the fault in any case.
     """
     found: list[CollectionError] = []
     for sight in sights:
-        name, mended = sight.region.region, f"{sight.region.location}/{sight.region.cluster}" in undoing
+        name, mended = sight.region.region, sight.region.path() in undoing
         if not mended:
             found += [CollectionError(f"{name}: {why}") for why in sight.missing]
             if sight.replicas == 0:

@@ -53,8 +53,8 @@ def survey(
     """Look at the open journal and at the estate. Raises CollectionError with all that speaks against a drill."""
     found = journal.read(directory / FILES["journal"])
     undone = fault.judge(found, workload) if found else []
-    sights = preflight.look(options, estate, ask)
     undoing = {f"{item.entry.location}/{item.entry.cluster}" for item in undone if item.action != "leave"}
+    sights = preflight.look(options, estate, ask, undoing)
     _refuse("The estate is not whole, so no drill is begun", preflight.problems(options, sights, undoing), prefix)
     return Session(options, found, undone, sights)
 
