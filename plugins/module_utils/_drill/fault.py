@@ -96,7 +96,7 @@ def undo(
             if item.action != "leave":
                 ready(item.entry)
     except CollectionError as error:
-        error.details["applied_at"] = written
+        error.details.update(applied_at=written, changed=bool(broken))
         raise
     journal.close(path)
     return done, written

@@ -162,7 +162,7 @@ def test_what_does_not_get_ready_leaves_the_journal_open_and_tells_when_it_was_w
 
     with pytest.raises(CollectionError, match="waited 1 s") as failed:
         fault.undo(path, found, lambda entry: world, ready, now=lambda: 200.0)
-    assert failed.value.details["applied_at"] == 200.0
+    assert failed.value.details == {"applied_at": 200.0, "changed": True}
     assert (world.live, t.cast(Journal, journal.read(path)).phase) == (2, "undoing")
     assert undo(path, world) == ["wait"] and world.readied == [2]
 
