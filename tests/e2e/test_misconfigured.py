@@ -54,4 +54,4 @@ def test_one_region_alone_is_built_and_changed_and_cannot_be_drilled(one_region:
     assert change.code == 0, change.output
     assert change.changed() == 1 and "Meanwhile nobody serves" in change.output
     drill = one_region.play("failover_drill.yml")
-    assert drill.code != 0 and "the primary must be one of at least two" in drill.output
+    assert drill.code != 0 and "name one of at least two" in drill.output
