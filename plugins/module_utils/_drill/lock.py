@@ -132,9 +132,15 @@ def held(directory: Path, me: Holder) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Nobody else on this machine looks at or writes the lock meanwhile. Ends with the process, however that ends."""
-    directory.mkdir(parents=True, exist_ok=True)
-    handle = os.open(directory, os.O_RDONLY)
+    """Nobody else on this machine looks at or writes the lock meanwhile. Ends with the process, however that ends.
+
+    Raises CollectionError when the directory cannot be made or read.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError as cause:
+        raise CollectionError(f"report_directory: cannot use {directory}: {cause}") from cause
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

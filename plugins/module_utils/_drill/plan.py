@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from .._errors import InvalidOption
 from .watch import LAG
 
-Json = dict[str, t.Any]
-
 
 @dataclasses.dataclass(frozen=True)
 class Region:

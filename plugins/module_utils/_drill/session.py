@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from .._errors import CollectionError, InvalidOption
-from . import fault, journal, lock, preflight
+from . import fault, journal, load, lock, preflight
 from .journal import Entry, Journal
 from .plan import Options, problems
 
@@ -48,11 +48,16 @@ def survey(
     directory: Path,
     estate: preflight.Estate,
     workload: Callable[[Entry], fault.Workload],
-    ask: t.Any = preflight.ask,
+    ask: Callable[[load.Load], list[preflight.Answered]] = preflight.ask,
 ) -> Session:
     """Look at the open journal and at the estate. Raises CollectionError with all that speaks against a drill."""
-    found = journal.read(directory / FILES["journal"])
-    undone = fault.judge(found, workload) if found else []
+    path = directory / FILES["journal"]
+    found = journal.read(path)
+    try:
+        undone = fault.judge(found, workload) if found else []
+    except CollectionError as error:
+        error.message = f"the undo journal {path} is open, and what it names cannot be looked at: {error.message}"
+        raise
     undoing = {f"{item.entry.location}/{item.entry.cluster}" for item in undone if item.action != "leave"}
     sights = preflight.look(options, estate, ask, undoing)
     _refuse("The estate is not whole, so no drill is begun", preflight.problems(options, sights, undoing), prefix)

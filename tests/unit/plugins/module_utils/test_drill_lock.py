@@ -74,6 +74,12 @@ def test_a_file_that_is_no_lock_is_told(tmp_path: Path) -> None:
         lock.take(tmp_path, lock.holder(os.getpid()))
 
 
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CollectionError, match="report_directory: cannot use .*/file/reports: "):
+        lock.take(tmp_path / "file" / "reports", lock.holder(os.getpid()))
+
+
 def test_a_lock_of_ones_own_is_kept_by_the_steps_within(tmp_path: Path) -> None:
     me = lock.holder(os.getpid())
     with lock.held(tmp_path / "new", me):
