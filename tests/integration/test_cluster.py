@@ -143,8 +143,15 @@ def test_an_upgrade_of_the_control_plane(cloud: Json, serving: Json) -> None:
     own = {**cloud, "name": "serving", "location": ZONE}
     assert serving["current_master_version"] == "1.34.1-gke.2037000"
     assert not run_module("cluster", {**own, "master_version": "1.34.1-gke.1829001"})["changed"]
-    with pytest.raises(ModuleFailed, match=r"runs 1\.34\.1-gke\.2037000"):
+    with pytest.raises(
+        ModuleFailed,
+        match=r"min_version: '1.35' is not valid: cluster serving runs 1\.34\.1-gke\.2037000, which is below",
+    ) as caught:
         run_module("cluster", {**own, "min_version": "1.35"})
+    assert not caught.value.result.get("changed")
+    with pytest.raises(ModuleFailed) as caught:
+        run_module("cluster", {**own, "min_version": "1.35", "resource_labels": {"told": "1"}})
+    assert caught.value.result["changed"] is True
     upgraded = run_module("cluster", {**own, "master_version": "1.35.2-gke.1842000", "min_version": "1.35"})
     assert upgraded["cluster"]["current_master_version"] == "1.35.2-gke.1842000"
 
@@ -205,6 +212,17 @@ def test_a_cluster_joins_the_fleet_of_its_project(cloud: Json, serving: Json) ->
     # Google answers with the project's number, and keeps the membership in the region.
     assert joined["cluster"]["fleet"]["membership"].endswith("/locations/us-east5/memberships/serving")
     assert not run_module("cluster", own)["changed"]
+
+
+def test_a_fleet_of_another_project_is_another_fleet(cloud: Json, serving: Json) -> None:
+    """Google answers with a number; only Google knows whose it is."""
+    own = {**cloud, "name": "serving", "location": ZONE}
+    run_module("cluster", {**own, "fleet": {"project": "test-project"}})
+    assert run_module("cluster", {**own, "fleet": {"project": "elsewhere"}}, check=True)["changed"]
+    number = run_module("cluster", own)["cluster"]["fleet"]["project"]
+    assert number.isdigit()
+    assert not run_module("cluster", {**own, "fleet": {"project": number}})["changed"]
+    assert run_module("cluster", {**own, "fleet": {"project": "42"}}, check=True)["changed"]
 
 
 def test_labels_survive_a_change_in_between(cloud: Json, serving: Json, cloud_server: t.Any) -> None:
