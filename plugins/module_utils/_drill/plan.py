@@ -154,7 +154,9 @@ def _places(options: Options) -> Iterable[InvalidOption]:
     names = options.names()
     if len(options.hosts) > 1:
         hosts = ", ".join(options.hosts)
-        yield InvalidOption("hosts", hosts, "give one host that plays the drill, or several would break regions at once")
+        yield InvalidOption(
+            "hosts", hosts, "give one host that plays the drill, or several would break regions at once"
+        )
     if len(names) < 2 or options.primary not in names:
         known = ", ".join(names) or "none"
         yield InvalidOption("primary", options.primary, f"name one of at least two regions ({known})")

@@ -160,7 +160,9 @@ def _said(options: Options, answer: Answered, mended: bool) -> list[CollectionEr
         wanted = f"nothing answers at {url} ({record.error}); the controller has to be inside of the VPC"
         return [InvalidOption("gateway_port", options.gateway_port, wanted)]
     if answer.models and options.model not in answer.models:
-        return [InvalidOption("model", options.model, f"name one of {', '.join(answer.models)}, which the gateway serves")]
+        return [
+            InvalidOption("model", options.model, f"name one of {', '.join(answer.models)}, which the gateway serves")
+        ]
     why = ""
     if not record.ok:
         why = "" if mended else f"{url} answers {record.status}: {record.error}"

@@ -81,7 +81,10 @@ def test_good_options_have_no_problem_and_say_what_follows() -> None:
             "regions[].cluster: 'us-east5-b/gke-a' is not valid: give every region its own: 2 have this",
         ),
         ({"regions": [A, dataclasses.replace(B, address_name="")]}, "regions[1].address_name: '' is not valid"),
-        ({"hosts": ["us-east5", "europe-west4"]}, "hosts: 'us-east5, europe-west4' is not valid: give one host that plays"),
+        (
+            {"hosts": ["us-east5", "europe-west4"]},
+            "hosts: 'us-east5, europe-west4' is not valid: give one host that plays",
+        ),
     ],
 )
 def test_every_wrong_option_is_named(change: dict[str, t.Any], told: str) -> None:
