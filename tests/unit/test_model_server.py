@@ -111,7 +111,7 @@ class Engine(http.server.ThreadingHTTPServer):
         self.hangs = threading.Event()
         self.ended = threading.Event()
         self.known = True
-        self.refuses = False
+        self.refuses = 0
         self.asked = 0
 
     def metrics(self) -> str:
@@ -130,7 +130,7 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         self.server.asked += 1
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.refuses:
-            self._send(401, b"{}")
+            self._send(self.server.refuses, b"{}")
         elif self.server.hangs.is_set():
             self.server.ended.wait(60)
         else:
@@ -194,7 +194,7 @@ class TestAlive:
         assert engine.asked
 
     def test_an_idle_engine_that_refuses_us_is_alive(self, engine: Engine) -> None:
-        engine.refuses = True
+        engine.refuses = 401
         assert not probed_until_hung(engine, 0.0001)
 
     def test_a_busy_engine_is_not_asked_for_more(self, engine: Engine) -> None:
@@ -220,6 +220,19 @@ class TestAlive:
         monkeypatch.setattr(MODEL_SERVER, "MEMORY", tmp_path / "no" / "such" / "directory.json")
         engine.running = 1
         assert not probed_until_hung(engine, 0.0001)
+
+
+@pytest.mark.usefixtures("quick")
+class TestStarted:
+    @pytest.mark.parametrize(("refuses", "code"), [(0, 0), (401, 0), (404, 0), (500, 1), (503, 1)])
+    def test_it_has_started_when_it_answers(self, engine: Engine, refuses: int, code: int) -> None:
+        engine.refuses = refuses
+        assert MODEL_SERVER.started(MODEL_SERVER.Server(engine.server_address[1], "gemma")) == code
+
+    def test_an_engine_that_compiles_has_not_started(self, engine: Engine) -> None:
+        """Metrics and /health are answered all the time."""
+        engine.hangs.set()
+        assert MODEL_SERVER.started(MODEL_SERVER.Server(engine.server_address[1], "gemma")) == 1
 
 
 def drain(engine: Engine, unlisted: float, limit: float) -> subprocess.Popen[str]:

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a kubelet asks of a running vLLM: `alive`, whether it gets on with its work; `drain`, to finish it first.
+"""What a kubelet asks of vLLM: `started`, does it serve; `alive`, does it get on with its work; `drain`, to end well.
 
-A server is hung when work is there and no token has come for a while. How long a request takes says nothing: a
-saturated server is slow and makes progress all the time.
+A server has started when it has answered a request: its /health is good before its first compilation. It is hung when
+work is there and no token has come for a while. How long a request takes says nothing: a saturated server is slow and
+makes progress all the time.
 """
 
 import argparse
@@ -69,10 +70,19 @@ class Server:
         answer = self.request("GET", "/metrics")
         return answer and answer[1]
 
-    def answers(self):
-        """Whether it answers when asked for one token, be it with a refusal."""
-        body = {"model": self._model, "prompt": "a", "max_tokens": 1}
-        return self.request("POST", "/v1/completions", body) is not None
+    def one_token(self):
+        """The status of its answer when it is asked for one token; None when there is none in time."""
+        answer = self.request("POST", "/v1/completions", {"model": self._model, "prompt": "a", "max_tokens": 1})
+        return answer and answer[0]
+
+
+def started(server):
+    """Exit code 0 when it answers, be it with a refusal: it may want a key, or not be there for completions."""
+    status = server.one_token()
+    if status is not None and status < 500:
+        return 0
+    print("no answer" if status is None else f"it answers with {status}")
+    return 1
 
 
 def look(server, last):
@@ -85,7 +95,7 @@ def look(server, last):
         return None, False  # no vLLM that we know: nothing to judge by
     if last is None or progress != last["progress"]:
         return progress, True
-    return progress, bool(total(metrics, WORK)) or not server.answers()
+    return progress, bool(total(metrics, WORK)) or server.one_token() is None
 
 
 def alive(server, limit):
@@ -128,12 +138,15 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True)
     actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("started")
     actions.add_parser("alive").add_argument("--limit", type=float, required=True)
     draining = actions.add_parser("drain")
     draining.add_argument("--unlisted", type=float, required=True)
     draining.add_argument("--limit", type=float, required=True)
     options = parser.parse_args()
     server = Server(options.port, options.model)
+    if options.action == "started":
+        return started(server)
     if options.action == "alive":
         return alive(server, options.limit)
     return drain(server, options.unlisted, options.limit)
