@@ -62,6 +62,16 @@ REVIEWED: tuple[tuple[str, str, str], ...] = (
         MOCK + "Google names the type of every operation on a node pool",
     ),
     (
+        "container/node-pool",
+        r"value GET nodePools/.*: (error\.(errors\[\]\.)?message|selfLink): recorded",
+        "GKE 1.35 says 'node pool \"x\" not found' and zones/ in the links of a zonal cluster's pools",
+    ),
+    (
+        "container/node-pool",
+        r"value (POST|PUT|DELETE) .*: status: recorded 'RUNNING', got 'PENDING'",
+        "GKE 1.35 answers operations on node pools as PENDING",
+    ),
+    (
         "gkehub/membership",
         r"extra GET clusters/.*: workloadMetadataConfig$",
         MOCK + "Google gives the pools of a cluster with Workload Identity GKE_METADATA",
