@@ -13,16 +13,18 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.kubernetes import objects, patch
+from sandbox.kubernetes import builtin, objects, patch
 from sandbox.kubernetes.errors import ApiStatus, bad_request
 from sandbox.kubernetes.operations import JSON_PATCH, Operations, Options
 from sandbox.kubernetes.requests import flag, number
 from sandbox.kubernetes.resources import ResourceType, ScalePaths
+from sandbox.kubernetes.schema import Schema
 from sandbox.kubernetes.selectors import json_path, object_selector, selector_text
 from sandbox.kubernetes.store import Store, clone
 
 Json = dict[str, t.Any]
 
+_SCALE = Schema(builtin.document("autoscaling", "v1", "Scale") or {}, native=True)
 _FOLLOW_INTERVAL = 0.1  # seconds between looks at a log that is followed
 
 
@@ -46,7 +48,9 @@ def scale_of(rt: ResourceType, obj: Json) -> Json:
 
 
 def set_scale(ops: Operations, rt: ResourceType, live: Json, scale: Json, options: Options) -> Json:
-    """Store the replicas of a Scale in its object; answers the Scale afterwards. Raises ApiStatus 422."""
+    """Store the replicas of a Scale in its object; answers the Scale afterwards. Raises ApiStatus 400 or 422."""
+    if wrong := _SCALE.mistyped(scale):
+        raise bad_request(wrong)
     wanted = (scale.get("spec") or {}).get("replicas", 0)
     name = live["metadata"]["name"]
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0:
@@ -67,6 +71,8 @@ def patched_scale(scale: Json, media: str, given: t.Any) -> Json:
     """The Scale after a patch of this media type (strategic and apply mean the same as merge for its two numbers)."""
     if media == JSON_PATCH:
         return patch.json_patch(clone(scale), given)
+    if not isinstance(given, dict):
+        raise bad_request("the patch is not an object")
     return t.cast(Json, patch.merge_patch(clone(scale), given))
 
 
