@@ -11,10 +11,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ..interfaces import ClusterRuntime
+from ..interfaces import ClusterRuntime, Json
 from ..latency import Latency
 from .compute import Compute
 from .container import Container
+from .errors import Refusal
 from .gkehub import GkeHub
 from .iam import Iam
 from .operations import Engine
@@ -23,7 +24,7 @@ from .serviceusage import ServiceUsage
 from .storage import Storage
 from .store import Store
 from .view import View
-from .web import unknown_path
+from .web import authenticate, refused_early, respond
 
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -38,6 +39,7 @@ class Cloud:
     def __init__(
         self, *, project: str, token: str, latency: Latency, prefix: str, directory: Path, runtime: ClusterRuntime
     ) -> None:
+        self._token = token
         self._store = Store(project)
         self._engine = Engine(self._store)
         parts = (self._store, self._engine, latency)
@@ -54,10 +56,22 @@ class Cloud:
             ResourceManager(*parts),
             storage,
         )
-        self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_google_not_found])
+        self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_in_googles_words])
         for service in services:
             service.install(self.app, token)
         self.view = View(self._store, storage)
+
+    def publish(self, path: str, look: Callable[[], Json]) -> None:
+        """Answer GET of this path with what ``look`` sees, to who has the token."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                authenticate(request, self._token)
+            except Refusal as error:
+                return respond(error.body("plain"), error.code)
+            return respond(look())
+
+        self.app.router.add_get(path, answer)
 
     async def close(self) -> None:
         """Stop the operations that still run."""
@@ -65,10 +79,10 @@ class Cloud:
 
 
 @web.middleware
-async def _google_not_found(
+async def _in_googles_words(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return unknown_path(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed, web.HTTPRequestEntityTooLarge) as error:
+        return refused_early(request, error)

@@ -22,6 +22,7 @@ from aiohttp import web
 from sandbox.cloud import Cloud
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
 from sandbox.latency import Latency
+from tests.sandbox.cloud.official import judging
 
 PROJECT = "sandbox-project"
 NUMBER = "123456789012"
@@ -125,7 +126,8 @@ def until(look: Callable[[], t.Any], true: Callable[[t.Any], bool]) -> t.Any:
 
 
 def serve(directory: Path, scale: float) -> Iterator[Running]:
-    """Run a cloud in a thread and stop it at the end."""
+    """Run a cloud in a thread and stop it at the end; every answer that has an official type must be of it."""
+    violations: list[str] = []
     ready: threading.Event = threading.Event()
     box: dict[str, t.Any] = {}
     runtime = Runtime()
@@ -139,6 +141,8 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
             directory=directory,
             runtime=runtime,
         )
+        cloud.app.middlewares.append(judging(violations))
+        cloud.publish("/sandbox/status", lambda: {"state": "running"})
         runner = web.AppRunner(cloud.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -156,6 +160,7 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
     yield Running(box["cloud"], runtime, box["port"], box["loop"])
     box["loop"].call_soon_threadsafe(box["stop"].set)
     thread.join(DEADLINE)
+    assert not violations
 
 
 def enable_all(cloud: Running) -> None:
