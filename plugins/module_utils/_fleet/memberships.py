@@ -127,7 +127,7 @@ class Membership:
         missing = StaleField("cluster").read(live) == "missing"
         if missing and self._state == "present" and not self._recreate:
             raise CollectionError(f"membership {self.name} is stale: {STALE}", remedy=STALE)
-        if self._recreate and not missing:
+        if self._recreate and self._state == "present" and not missing:
             features = self._hub.listed(f"projects/{self._hub.project}/locations/global", "features")
             lost = has_lost_connection(live, features, self._hub.same_project)
             self.fields = membership_fields(self._hub.same_project, lost=lost)
