@@ -44,7 +44,7 @@ class StaleField(Field):
 def membership_fields(same_project: SameProject, *, lost: bool = False) -> tuple[Field, ...]:
     same_link = functools.partial(same_cluster, same_project=same_project)
     return (
-        StaleField("cluster", None, same_value, lost=lost),
+        StaleField(path="cluster", same=same_value, lost=lost),
         Field("endpoint.gke_cluster.resource_link", None, same_link),
         Field("authority.issuer", None, same_value),
         Field("description", "patch"),
