@@ -15,6 +15,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -120,8 +121,7 @@ def ready_since(pod: dict[str, t.Any]) -> datetime.datetime:
 
 
 def told_order(run: Run) -> list[str]:
-    lines = [line for line in run.output.splitlines() if " Meanwhile " in line]
-    return [region for line in lines for region in CLUSTERS if f"{region}: .spec.template" in line]
+    return re.findall(r"([\w-]+): [.]spec[.]template", run.output)
 
 
 def wait_until(condition: t.Callable[[], bool], seconds: float = 120) -> None:

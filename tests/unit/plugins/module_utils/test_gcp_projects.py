@@ -40,17 +40,17 @@ def projects(seen: set[str]) -> tuple[Projects, list[str]]:
     return Projects(t.cast(t.Any, gcp)), told
 
 
-@given(one=NAMES, other=NAMES, seen=st.sets(st.sampled_from(list(NUMBERS))))
-def test_never_two_where_there_is_one(one: str, other: str, seen: set[str]) -> None:
+@given(left=NAMES, right=NAMES, seen=st.sets(st.sampled_from(list(NUMBERS))))
+def test_never_two_where_there_is_one(left: str, right: str, seen: set[str]) -> None:
     """Names of one project always compare equal; names of two compare different wherever Google tells, or we warn."""
     known, told = projects(seen)
-    truth = NUMBERS.get(one, one) == NUMBERS.get(other, other)
-    said = known.same(one, other)
+    truth = NUMBERS.get(left, left) == NUMBERS.get(right, right)
+    said = known.same(left, right)
     assert said == truth or (said and any(line.startswith("warning: ") for line in told))
     if {*NUMBERS} == seen:
         assert said == truth
-    assert known.same(other, one) == said
+    assert known.same(right, left) == said
     asked = [line for line in told if not line.startswith("warning: ")]
     assert len(asked) == len(set(asked)), "each is asked for once"
-    if one.isdigit() == other.isdigit():
+    if left.isdigit() == right.isdigit():
         assert not asked, "there is nothing to ask"
