@@ -187,6 +187,16 @@ def test_what_a_client_can_use_is_one_good_record(gateway: Gateway, tmp_path: Pa
     assert record.first_token is not None and record.first_token <= record.latency < 0.9
 
 
+def test_a_region_and_a_text_that_no_file_could_hold_are_made_readable(gateway: Gateway, tmp_path: Path) -> None:
+    head = answer(token("\ud800") + DONE).replace(b"region: a", b"region: \xff\x01b")
+    [record] = send(gateway, tmp_path, [head])
+    assert record.ok and record.region == "??b"
+    gateway.replies = iter([head])
+    wanted = load.Load([load.Target("a", gateway.url)], "m", 1, 1, "x", 4, request_timeout=5)
+    [(_unused, text)] = asyncio.run(load.ask(wanted))
+    assert text == "?"
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -227,7 +237,7 @@ def test_any_bytes_give_one_record_per_request(
     assert sorted(record.number for record in records) == list(range(len(replies)))
     assert all(record.ok == (record.status == 200 and record.tokens > 0 and not record.error) for record in records)
     summary = statistics.summarize(records, statistics.Events(records[0].start), "a", statistics.Objectives())
-    json.dumps(summary, ensure_ascii=False).encode("utf-8")
+    json.dumps([summary, *map(dataclasses.asdict, records)], ensure_ascii=False).encode("utf-8")
     assert sum(summary["errors"].values()) <= summary["lost"] == sum(not record.ok for record in records)
 
 
