@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import json
 import shutil
 import typing as t
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -18,6 +19,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play import Play
 from ansible.plugins.loader import init_plugin_loader
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.aiserving.gke.plugins.module_utils._inventory.estate import Estate
@@ -73,15 +75,23 @@ def _without(variables: Json) -> Json:
     return {key: value for key, value in variables.items() if value != GONE}
 
 
-@functools.cache
-def _plugins() -> None:
+@contextlib.contextmanager
+def _plugins() -> Iterator[None]:
+    """ansible-core's way to find collections, which is not Python's own: tests that import modules need that."""
     init_plugin_loader([])
+    try:
+        yield
+    finally:
+        _AnsibleCollectionFinder._remove()
 
 
 def estate(folder: Path, change: Change | None = None) -> Estate:
     """What the judge is given in the first play of a playbook on this inventory."""
-    change = change or Change()
-    _plugins()
+    with _plugins():
+        return _estate(folder, change or Change())
+
+
+def _estate(folder: Path, change: Change) -> Estate:
     loader = DataLoader()
     loader.set_basedir(str(ROOT))
     inventory = InventoryManager(loader, sources=[f"{folder}/"])
