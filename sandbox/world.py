@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import dataclasses
 import hmac
-import json
 import logging
 import os
 import secrets
@@ -21,15 +20,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from .cloud import Cloud
 from .controllers import ClusterControllers, FleetControllers
 from .dataplane import EnvoyFleet, Kubelet
+from .faults import BadFault, Faults, Place
 from .interfaces import ClusterAccess, ClusterKey, Json
+from .interference import pass_through
 from .kubernetes import ApiServer
+from .kubernetes.errors import ApiStatus
 from .latency import Latency
 from .state import StateDirectory
-from .traffic import Traffic
+from .traffic import Traffic, agent_of
 
 LOG = logging.getLogger("sandbox")
 
@@ -67,11 +70,13 @@ class World:
         self._clusters: dict[ClusterKey, Cluster] = {}
         self._hosts: set[int] = set()
         self._traffic = Traffic()
+        self._faults = Faults()
         self._dataplane = EnvoyFleet(directory=state.path / "envoy")
         self.cloud = Cloud(
             project=project,
             token=self._token,
             latency=latency,
+            faults=self._faults,
             prefix=self._prefix,
             directory=state.path / "cloud",
             runtime=self,
@@ -86,7 +91,14 @@ class World:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then take everything down."""
-        self.cloud.app.router.add_get("/sandbox/status", self._answer_status)
+        for method, path, handler in (
+            ("GET", "/sandbox/status", self._answer_status),
+            ("GET", "/sandbox/faults", self._list_faults),
+            ("POST", "/sandbox/faults", self._add_fault),
+            ("DELETE", "/sandbox/faults", self._clear_faults),
+            ("DELETE", "/sandbox/faults/{name}", self._clear_faults),
+        ):
+            self.cloud.app.router.add_route(method, path, self._for_token(handler))
         # The first part of a path names the service.
         self.cloud.app.middlewares.append(self._traffic.counting(lambda request: request.path.split("/")[1]))
         runner = web.AppRunner(self.cloud.app, access_log=None, shutdown_timeout=1)
@@ -121,7 +133,7 @@ class World:
             token=self._token,
             version=version,
             directory=directory,
-            middlewares=[self._traffic.counting(lambda _request: "kubernetes")],
+            middlewares=[self._traffic.counting(lambda _request: "kubernetes"), self._interfering(key)],
         )
         await server.start()
         arguments: dict[str, t.Any] = {
@@ -176,14 +188,59 @@ class World:
             ],
         }
 
-    async def _answer_status(self, request: web.Request) -> web.Response:
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given, f"Bearer {self._token}"):
-            raise web.HTTPUnauthorized(text="the sandbox's token is required")
-        return web.json_response(self.status(), dumps=json.dumps)
+    def _for_token(self, handler: Handler) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            given = request.headers.get("Authorization", "").encode()
+            if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+                raise web.HTTPUnauthorized(text="the sandbox's token is required")
+            return await handler(request)
+
+        return answer
+
+    async def _answer_status(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self.status())
+
+    async def _list_faults(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._faults.rendered())
+
+    async def _add_fault(self, request: web.Request) -> web.StreamResponse:
+        try:
+            wanted = await request.json()
+            if not isinstance(wanted, dict):
+                raise BadFault("a fault is a JSON object")
+            fault = self._faults.add(wanted)
+        except ValueError as error:
+            return web.json_response({"error": f"no JSON: {error}"}, status=400)
+        except BadFault as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"name": fault.name})
+
+    async def _clear_faults(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return web.json_response({"cleared": self._faults.clear(request.match_info.get("name", ""))})
+        except BadFault as error:
+            return web.json_response({"error": str(error)}, status=404)
+
+    def _interfering(self, key: ClusterKey) -> Middleware:
+        """Lets the faults in force meet the requests to a cluster's Kubernetes API; the sandbox's own are spared."""
+
+        @web.middleware
+        async def interfere(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if agent_of(request) == "sandbox":
+                return await handler(request)
+            here = Place("kubernetes", request.method, f"{key.name}{request.path}", key.location)
+            return await pass_through(self._faults, here, request, kubernetes_refusal, lambda: handler(request))
+
+        return interfere
 
     def _directory(self, key: ClusterKey) -> Path:
         return self._state.path / "clusters" / key.location / key.name
+
+
+def kubernetes_refusal(code: int, message: str) -> web.Response:
+    """An error as a Kubernetes API words it."""
+    reasons = {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+    return web.json_response(ApiStatus(code, reasons.get(code, ""), message).body(), status=code)
 
 
 def claim_block() -> tuple[socket.socket, str]:

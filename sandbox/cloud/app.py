@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ..faults import Faults
 from ..interfaces import ClusterRuntime
 from ..latency import Latency
 from .compute import Compute
@@ -23,7 +24,7 @@ from .serviceusage import ServiceUsage
 from .storage import Storage
 from .store import Store
 from .view import View
-from .web import unknown_path
+from .web import Platform, unknown_path
 
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -36,24 +37,33 @@ class Cloud:
     """
 
     def __init__(
-        self, *, project: str, token: str, latency: Latency, prefix: str, directory: Path, runtime: ClusterRuntime
+        self,
+        *,
+        project: str,
+        token: str,
+        latency: Latency,
+        faults: Faults,
+        prefix: str,
+        directory: Path,
+        runtime: ClusterRuntime,
     ) -> None:
         self._store = Store(project)
-        self._engine = Engine(self._store)
-        parts = (self._store, self._engine, latency)
-        storage = Storage(*parts, directory=directory / "buckets")
-        hub = GkeHub(*parts)
-        compute = Compute(*parts)
-        usage = ServiceUsage(*parts, compute=compute)
+        self._engine = Engine(self._store, faults)
+        platform = Platform(self._store, self._engine, latency, faults)
+        storage = Storage(platform, directory=directory / "buckets")
+        hub = GkeHub(platform)
+        compute = Compute(platform)
+        usage = ServiceUsage(platform, compute=compute)
         services = (
             compute,
-            Container(*parts, prefix=prefix, runtime=runtime, hub=hub),
+            Container(platform, prefix=prefix, runtime=runtime, hub=hub),
             hub,
             usage,
-            Iam(*parts),
-            ResourceManager(*parts),
+            Iam(platform),
+            ResourceManager(platform),
             storage,
         )
+        self.faults = faults
         self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_google_not_found])
         for service in services:
             service.install(self.app, token)

@@ -14,10 +14,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from ..faults import Faults, Place
 from ..interfaces import Json
+from ..interference import pass_through
 from ..latency import Latency
-from .catalogue import TITLES
-from .errors import Refusal, Style, bad_payload, service_disabled, unauthenticated
+from .catalogue import TITLES, is_region, is_zone
+from .errors import STATUSES, Refusal, Style, bad_payload, service_disabled, unauthenticated
 from .operations import Engine
 from .store import Project, Store
 
@@ -41,6 +43,16 @@ class Call:
         return self.params.get("version", "v1")
 
 
+@dataclasses.dataclass(frozen=True)
+class Platform:
+    """What all services stand on."""
+
+    store: Store
+    engine: Engine
+    latency: Latency
+    faults: Faults
+
+
 class Service:
     """A Google API: its name, its error style and its routes below ``base``."""
 
@@ -48,10 +60,11 @@ class Service:
     base = ""
     style: Style = "plain"
 
-    def __init__(self, store: Store, engine: Engine, latency: Latency) -> None:
-        self.store = store
-        self.engine = engine
-        self.latency = latency
+    def __init__(self, platform: Platform) -> None:
+        self.store = platform.store
+        self.engine = platform.engine
+        self.latency = platform.latency
+        self.faults = platform.faults
 
     def routes(self) -> Sequence[Route]:
         """(method, path below the base, handler); the first match wins."""
@@ -62,9 +75,8 @@ class Service:
             app.router.add_route(method, f"/{self.base}{path}", self._answer(handler, token))
 
     def _answer(self, handler: Handler, token: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def answer(request: web.Request) -> web.StreamResponse:
+        async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                authenticate(request, token)
                 result = await handler(await self._call(request))
             except Refusal as error:
                 return respond(error.body(self.style), error.code)
@@ -72,7 +84,26 @@ class Service:
                 return result
             return respond(select(result, request.query.get("fields", "")))
 
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                authenticate(request, token)
+            except Refusal as error:
+                return respond(error.body(self.style), error.code)
+            return await pass_through(self.faults, self._where(request), request, self._broken, lambda: handle(request))
+
         return answer
+
+    def _where(self, request: web.Request) -> Place:
+        path = request.path.removeprefix(f"/{self.base}")
+        location = next((part for part in path.split("/") if is_region(part) or is_zone(part)), "")
+        return Place(self.name.partition(".")[0], request.method, path, location)
+
+    def _broken(self, code: int, message: str) -> web.Response:
+        """An error that a fault asked for."""
+        status = next((name for name, (known, _reason) in STATUSES.items() if known == code), "INTERNAL")
+        refusal = Refusal(status, message)
+        refusal.code = code
+        return respond(refusal.body(self.style), code)
 
     async def _call(self, request: web.Request) -> Call:
         name = request.match_info.get("project") or request.query.get("project") or self.store.main.id

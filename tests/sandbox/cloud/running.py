@@ -20,6 +20,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox.cloud import Cloud
+from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
 from sandbox.latency import Latency
 
@@ -135,6 +136,7 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
             project=PROJECT,
             token=TOKEN,
             latency=Latency(scale),
+            faults=Faults(),
             prefix="127.99",
             directory=directory,
             runtime=runtime,
