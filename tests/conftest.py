@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.official import COURT
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,3 +23,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference material (../shared) is not beside this checkout")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def judged() -> Iterator[None]:
+    """Whatever a test sends to an embedded cloud, and what comes back, is as Google describes it."""
+    COURT.faults.clear()
+    yield
+    faults = list(dict.fromkeys(COURT.faults))
+    COURT.faults.clear()
+    assert not faults, "\n".join(faults)

@@ -129,7 +129,7 @@ def authenticate(request: web.Request, token: str) -> None:
 
 async def read_body(request: web.Request) -> Json:
     """The JSON object in the body, {} when there is none; other media are left for the handler to read."""
-    if not request.can_read_body or request.path.startswith("/upload/"):
+    if not request.body_exists or request.path.startswith("/upload/"):
         return {}
     text = await request.text()
     if not text.strip():

@@ -22,6 +22,7 @@ from aiohttp import web
 from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey
 from sandbox.latency import Latency
+from tests.official import COURT
 
 Json = dict[str, t.Any]
 
@@ -126,6 +127,7 @@ def running_cloud(directory: Path, *, scale: float = 0.002, services: list[str] 
             directory=directory,
             runtime=NoClusters(),
         )
+        cloud.app.middlewares.append(COURT.middleware())
         runner = web.AppRunner(cloud.app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -23,6 +23,7 @@ from sandbox.cloud import Cloud
 from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
 from sandbox.latency import Latency
+from tests.official import COURT
 
 PROJECT = "sandbox-project"
 NUMBER = "123456789012"
@@ -141,6 +142,7 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
             directory=directory,
             runtime=runtime,
         )
+        cloud.app.middlewares.append(COURT.middleware())
         runner = web.AppRunner(cloud.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
