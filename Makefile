@@ -9,14 +9,16 @@ LINK := .venv/collections/ansible_collections/aiserving/gke
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env demo test lint sanity newest pytest bench clean
+.PHONY: help env demo test lint sanity newest pytest chaos gameday bench clean
 
 help:
-	@echo 'make demo   build the service in two regions on a sandbox, then fail one over'
-	@echo 'make test   environment, lint, sanity and every test'
-	@echo 'make lint   ruff, mypy, yamllint, ansible-lint'
-	@echo 'make bench  what tasks, runs, builds and the load cost; about 15 minutes'
-	@echo 'make clean  stop the sandbox and remove what was made'
+	@echo 'make demo     build the service in two regions on a sandbox, then fail one over'
+	@echo 'make test     environment, lint, sanity and every test'
+	@echo 'make lint     ruff, mypy, yamllint, ansible-lint'
+	@echo 'make chaos    two runs at the same moment, ten times; twenty kills; about 15 minutes'
+	@echo 'make gameday  incidents under load, and docs/incidents.md; about 15 minutes'
+	@echo 'make bench    what tasks, runs, builds and the load cost; about 15 minutes'
+	@echo 'make clean    stop the sandbox and remove what was made'
 
 env: .venv/ready
 
@@ -56,6 +58,13 @@ newest: env
 # Most of it waits for something: two at a time, a file's tests together.
 pytest: env
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Which moments are hit follows from a seed, which is printed: make chaos SEED=7 hits those of 7 again.
+chaos: env
+	SEED=$(SEED) $(BIN)/python -m pytest tests/chaos
+
+gameday: env
+	$(BIN)/python -m pytest tests/gameday
 
 # kubernetes.core, to compare with, comes inside the PyPI package "ansible"; of that nothing else is kept.
 PEER := .cache/bench/ansible_collections/kubernetes

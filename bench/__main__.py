@@ -11,6 +11,8 @@ import json
 import sys
 from pathlib import Path
 
+from tests.markers import write_between
+
 from . import build, load, report, rerun, tasks
 
 PARTS = {"tasks": tasks.measure, "rerun": rerun.measure, "build": build.measure, "load": load.measure}
@@ -40,7 +42,7 @@ def main() -> int:
     (options.output / "bench.md").write_text(table)
     print(table)
     if options.readme:
-        report.into_readme(table)
+        write_between(report.README, "bench", table)
     return 0
 
 

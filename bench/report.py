@@ -16,7 +16,6 @@ from pathlib import Path
 Json = dict[str, t.Any]
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
 def spread(values: list[float]) -> Json:
@@ -80,9 +79,3 @@ def markdown(document: Json) -> str:
         told = f"{found['requests_per_second']} requests/s{beyond} with 99 % started within 5 ms of schedule"
         lines.append(f"| the drill's load generator | {told} |")
     return "\n".join(lines) + "\n"
-
-
-def into_readme(table: str) -> None:
-    head, _unused, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    tail = rest.partition(END)[2]
-    README.write_text(f"{head}{BEGIN}\n{table}{END}{tail}", encoding="utf-8")

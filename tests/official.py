@@ -2,234 +2,188 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Judges what goes over the wire by Google's own description of its APIs.
+"""Google's own description of its APIs as a judge of requests and answers.
 
-The discovery documents that google-api-python-client ships say which methods there are, and the fields, types and
-enum values of every request and answer. What they do not know, Google does not know either.
+The package google-api-python-client brings the discovery documents of all APIs: every method with its path, and the
+types of its request and answer. Format: https://developers.google.com/discovery/v1/reference/apis
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import json
 import re
 import typing as t
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
 
-import googleapiclient
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from googleapiclient import discovery_cache
 
 Json = dict[str, t.Any]
 
-# Base path in the sandbox -> the documents of its versions.
-DOCUMENTS = {
-    "cloudresourcemanager": ("v1", "v3"),
-    "compute": ("v1",),
-    "container": ("v1", "v1beta1"),
-    "gkehub": ("v1",),
-    "iam": ("v1",),
-    "serviceusage": ("v1", "v1beta1"),
-    "storage": ("v1",),
+# Kinds of JSON values -> what Python reads them as. int64 and bytes are strings.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
 }
+# What strings of a format look like.
+_DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
+_FORMS = {"int64": r"-?\d+", "uint64": r"\d+", "google-datetime": _DATE_TIME, "date-time": _DATE_TIME}
+_ERROR = {"code", "message", "errors", "status", "details"}
+
 # The recordings of gkehub were made with v1beta1, which puts operations below their object and has one field more.
-EXCUSED_PATHS = (r"/gkehub/v1/projects/[^/]+/locations/[^/]+/(memberships|features)/[^/]+/operations/[^/]+",)
-EXCUSED = (r"gkehub\.projects\.locations\.memberships\.\w+: request infrastructureType: unknown field",)
-ERROR = {"code", "message", "errors", "status", "details"}
-DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_EXCUSED = (
+    r"GET /gkehub/v1/projects/[^/]+/locations/[^/]+/(memberships|features)/[^/]+/operations/.*",
+    r"gkehub\.projects\.locations\.memberships\.\w+: Membership\.infrastructureType: there is no such field",
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """One method of one API: what its path looks like below the sandbox's root, and the schemas' names."""
+    """One method: names of the schemas of its request and answer, "" for none; ``query``: its parameters."""
 
     id: str
-    verb: str
-    path: re.Pattern[str]
-    literal: int  # characters of the path that are no placeholder: the longer, the closer the match
-    query: frozenset[str]
     request: str
-    response: str
-    schemas: Json
+    answer: str
+    query: frozenset[str]
+
+
+class Api:
+    """One version of one API."""
+
+    def __init__(self, name: str, version: str) -> None:
+        text = discovery_cache.get_static_doc(name, version)
+        assert text, f"google-api-python-client has no document of {name} {version}"
+        document = json.loads(text)
+        self._schemas: Json = document["schemas"]
+        self._methods: dict[str, list[tuple[re.Pattern[str], Method]]] = collections.defaultdict(list)
+        for method in _methods(document):
+            words = re.split(r"\{[^}]+\}", method.get("flatPath") or method["path"])
+            pattern = re.compile("[^/:]+".join(map(re.escape, words)))
+            request, answer = (method.get(part, {}).get("$ref", "") for part in ("request", "response"))
+            own = (name for name, given in method.get("parameters", {}).items() if given["location"] == "query")
+            known = Method(method["id"], request, answer, frozenset({*document["parameters"], *own}))
+            self._methods[method["httpMethod"]].append((pattern, known))
+
+    def method(self, verb: str, path: str) -> Method | None:
+        """The method that a path relative to the API's base is of."""
+        found = (method for pattern, method in self._methods[verb] if pattern.fullmatch(path))
+        return next(found, None)
+
+    def violations(self, schema: str, value: t.Any) -> list[str]:
+        """Where a JSON value is not of the schema: unknown fields, other types, other words. [] when it is."""
+        return list(self._judge({"$ref": schema}, value, schema)) if schema else []
+
+    def _judge(self, schema: Json, value: t.Any, path: str) -> Iterator[str]:
+        while "$ref" in schema:
+            schema = self._schemas[schema["$ref"]]
+        if "enum" in schema and isinstance(value, int):
+            return  # Google's clients number them, and ask for answers alike: $alt=json;enum-encoding=int
+        form = schema.get("format", "")
+        if not _is(value, schema["type"]):
+            yield f"{path}: {value!r} is no {schema['type']}"
+        elif isinstance(value, str) and not re.fullmatch(_FORMS.get(form, "(?s:.*)"), value):
+            yield f"{path}: {value!r} is no {form}"
+        elif "enum" in schema and value not in schema["enum"]:
+            yield f"{path}: {value!r} is none of {', '.join(schema['enum'])}"
+        elif schema["type"] == "array":
+            for item in value:
+                yield from self._judge(schema["items"], item, f"{path}[]")
+        elif schema["type"] == "object":
+            yield from self._judge_fields(schema, value, path)
+
+    def _judge_fields(self, schema: Json, value: Json, path: str) -> Iterator[str]:
+        named, others = schema.get("properties", {}), schema.get("additionalProperties")
+        for name, item in value.items():
+            if name in named:
+                yield from self._judge(named[name], item, f"{path}.{name}")
+            elif others is not None:
+                yield from self._judge(others, item, f"{path}.*")
+            else:
+                yield f"{path}.{name}: there is no such field"
+
+
+def _is(value: t.Any, kind: str) -> bool:
+    if kind not in _KINDS:
+        return True  # "any"
+    return isinstance(value, _KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _methods(document: Json) -> Iterator[Json]:
+    yield from document.get("methods", {}).values()
+    for resource in document.get("resources", {}).values():
+        yield from _methods(resource)
 
 
 @functools.cache
-def methods() -> tuple[Method, ...]:
-    folder = Path(googleapiclient.__path__[0]) / "discovery_cache" / "documents"
-    found: list[Method] = []
-    for service, versions in DOCUMENTS.items():
-        for version in versions:
-            document = json.loads((folder / f"{service}.{version}.json").read_text(encoding="utf-8"))
-            base = document["servicePath"] or f"{service}/"
-            found += [_method(document, base, entry) for entry in _entries(document)]
-    return tuple(sorted(found, key=lambda method: -method.literal))
+def api(name: str, version: str) -> Api:
+    return Api(name, version)
 
 
-def _entries(resource: Json) -> Iterator[Json]:
-    yield from resource.get("methods", {}).values()
-    for nested in resource.get("resources", {}).values():
-        yield from _entries(nested)
-
-
-def _method(document: Json, base: str, entry: Json) -> Method:
-    path = f"{base}{entry.get('flatPath') or entry['path']}"
-    pattern = re.sub(r"\\\{\w+\\\}", lambda _found: r"[^/:]+", re.escape(path))
-    last = re.sub(r"\[\^/:\]\+$", "[^:]+" if base.startswith("storage") else "[^/:]+", pattern)
-    own = (name for name, parameter in entry.get("parameters", {}).items() if parameter["location"] == "query")
-    return Method(
-        id=entry["id"],
-        verb=entry["httpMethod"],
-        path=re.compile(f"/{last}"),
-        literal=len(re.sub(r"\{\w+\}", "", path)),
-        query=frozenset({*document["parameters"], *own}),
-        request=entry.get("request", {}).get("$ref", ""),
-        response=entry.get("response", {}).get("$ref", ""),
-        schemas=document["schemas"],
-    )
-
-
-def method_of(verb: str, path: str) -> Method | None:
-    return next((method for method in methods() if method.verb == verb and method.path.fullmatch(path)), None)
-
-
-def judge(verb: str, path: str, query: t.Iterable[str], request: t.Any, status: int, response: t.Any) -> list[str]:
-    """What is wrong with one exchange; a request is judged only when it was accepted."""
-    method = method_of(verb, path)
-    if method is None:
-        unknown = status < 400 and not any(re.fullmatch(known, path) for known in EXCUSED_PATHS)
-        return [f"{verb} {path}: Google has no such method"] if unknown else []
-    if status >= 400:
-        return [f"{method.id} answered {status}: {fault}" for fault in _error_faults(status, response)]
-    faults = [f"no query parameter {name}" for name in query if name not in method.query | {"$alt"}]
-    if request:
-        faults += [f"request {fault}" for fault in check(as_sent(request), method.request, method.schemas)]
-    faults += [f"answer {fault}" for fault in check(response, method.response, method.schemas)]
-    named = [f"{method.id}: {fault}" for fault in faults]
-    return [fault for fault in named if not any(re.fullmatch(known, fault) for known in EXCUSED)]
-
-
-def as_sent(value: t.Any) -> t.Any:
-    """A request as Google's JSON parser takes it: null is absent."""
-    if isinstance(value, dict):
-        return {name: as_sent(entry) for name, entry in value.items() if entry is not None}
-    return [as_sent(entry) for entry in value] if isinstance(value, list) else value
-
-
-def _error_faults(status: int, response: t.Any) -> Iterator[str]:
-    error = response.get("error") if isinstance(response, dict) else None
-    if not isinstance(error, dict):
-        yield f"no error object in {response!r:.200}"
-        return
-    if error.get("code") != status or not isinstance(error.get("message"), str):
-        yield f"code or message: {error!r:.200}"
-    yield from (f"unknown field {name}" for name in set(error) - ERROR)
-
-
-def check(value: t.Any, schema: str, schemas: Json) -> Iterator[str]:
-    """The faults of a document by the schema of this name; "" means an empty body."""
-    if schema:
-        yield from _check(value, schemas[schema], schemas, "")
-    elif value:
-        yield f"has a body: {value!r:.200}"
-
-
-def _check(value: t.Any, schema: Json, schemas: Json, path: str) -> Iterator[str]:
-    schema = schemas[schema["$ref"]] if "$ref" in schema else schema
-    kind = schema.get("type", "any")
-    if kind == "object":
-        yield from _check_object(value, schema, schemas, path)
-    elif kind == "array":
-        if not isinstance(value, list):
-            yield f"{path}: no list: {value!r:.80}"
-            return
-        for entry in value:
-            yield from _check(entry, schema["items"], schemas, f"{path}[]")
-    elif _is_number_of_enum(value, schema):
-        return
-    elif not _fits(value, kind, schema.get("format", "")):
-        yield f"{path}: no {schema.get('format') or kind}: {value!r:.80}"
-    elif "enum" in schema and value not in schema["enum"]:
-        yield f"{path}: unknown value {value!r}"
-
-
-def _is_number_of_enum(value: t.Any, schema: Json) -> bool:
-    """Requests may give an enum by its number; google-cloud-container does."""
-    return "enum" in schema and isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_object(value: t.Any, schema: Json, schemas: Json, path: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{path}: no object: {value!r:.80}"
-        return
-    known, rest = schema.get("properties", {}), schema.get("additionalProperties")
-    for name, entry in value.items():
-        here = f"{path}.{name}".lstrip(".")
-        if name in known:
-            yield from _check(entry, known[name], schemas, here)
-        elif rest is not None:
-            yield from _check(entry, rest, schemas, here)
-        elif known or "properties" in schema:
-            yield f"{here}: unknown field"
-
-
-def _fits(value: t.Any, kind: str, form: str) -> bool:
-    if kind == "any":
-        return True
-    if kind == "boolean":
-        return isinstance(value, bool)
-    if kind == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind == "number":
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not isinstance(value, str):
-        return False
-    if form in ("int64", "uint64"):
-        return re.fullmatch(r"-?\d+", value) is not None
-    if form in ("google-datetime", "date-time"):
-        return DATETIME.fullmatch(value) is not None
-    return True
-
-
-class Court:
-    """A middleware for the cloud's application that keeps every fault that it sees."""
+class Judge:
+    """A middleware of the sandbox's cloud: what it takes and answers is of Google's types, or a violation."""
 
     def __init__(self) -> None:
-        self.faults: list[str] = []
-        self.seen: set[str] = set()
+        self.judged: collections.Counter[str] = collections.Counter()  # methods
+        self.violations: set[str] = set()
 
     def middleware(self) -> t.Any:
         @web.middleware
-        async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
-            text = b"" if request.path.startswith("/upload/") else await request.read()
+        async def judge(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
             answer = await handler(request)
             cut_off = request.transport is None or request.transport.is_closing()
-            if isinstance(answer, web.Response) and not cut_off and not _is_media(request):
-                self._note(request, text, answer)
+            if isinstance(answer, web.Response) and not cut_off:
+                found = set(self._see(request, await request.read(), answer))
+                self.violations |= {one for one in found if not any(re.fullmatch(known, one) for known in _EXCUSED)}
             return answer
 
-        return watch
+        return judge
 
-    def _note(self, request: web.Request, text: bytes, answer: web.Response) -> None:
-        try:
-            sent = json.loads(text) if text.strip() else None
-        except ValueError:
-            sent = None
-        body = answer.body if isinstance(answer.body, bytes) else b""
-        try:
-            got = json.loads(body) if body.strip() else None
-        except ValueError:
-            self.faults.append(f"{request.method} {request.path} answered no JSON: {body[:80]!r}")
-            return
-        if method := method_of(request.method, request.path):
-            self.seen.add(method.id)
-        self.faults += judge(request.method, request.path, request.query, sent, answer.status, got)
+    def _see(self, request: web.Request, given: bytes, answer: web.Response) -> Iterator[str]:
+        parts = re.fullmatch(r"/(\w+)/(v\d\w*)/(.*)", request.rel_url.raw_path)
+        if parts is None or request.query.get("alt") == "media":
+            return  # uploads and downloads, and what is the sandbox's own
+        name, version, path = parts.groups()
+        if name not in ("compute", "storage"):  # whose documents have it in their base already
+            path = f"{version}/{path}"
+        google = api(name, version)
+        method = google.method(request.method, path)
+        answered = answer.body if isinstance(answer.body, bytes) else b""
+        if answer.status >= 400:
+            yield from (f"{request.method} {request.path}: {fault}" for fault in _error(answer.status, answered))
+        elif method is None:
+            yield f"{request.method} {request.path}: {name} {version} has no such method"
+        else:
+            self.judged[method.id] += 1
+            unknown = set(request.query) - method.query - {"$alt"}
+            yield from (f"{method.id}: there is no parameter {name}" for name in sorted(unknown))
+            sent, got = (json.loads(body) if body else None for body in (given, answered))
+            for schema, body in ((method.request, _stated(sent)), (method.answer, got)):
+                found = [] if body is None else google.violations(schema, body)
+                yield from (f"{method.id}: {one}" for one in found)
 
 
-COURT = Court()
+def _stated(value: t.Any) -> t.Any:
+    """A request as Google's JSON parser takes it: null is absent."""
+    if isinstance(value, dict):
+        return {name: _stated(item) for name, item in value.items() if item is not None}
+    return [_stated(item) for item in value] if isinstance(value, list) else value
 
 
-def _is_media(request: web.Request) -> bool:
-    """Objects' own content, and the sandbox's own interface, are no documents of Google's."""
-    return request.query.get("alt") == "media" or request.path.startswith(("/download/", "/upload/", "/sandbox/"))
+def _error(status: int, body: bytes) -> Iterator[str]:
+    """An error is Google's own kind of document, too."""
+    try:
+        error = json.loads(body)["error"]
+        wrong = error["code"] != status or not isinstance(error["message"], str) or set(error) - _ERROR
+    except (ValueError, KeyError, TypeError):
+        wrong = True
+    if wrong:
+        yield f"{status} with {body[:200]!r}"

@@ -82,6 +82,6 @@ options:
     default: {}
 requirements:
   - python >= 3.11
-  - google-auth >= 2.29
-  - requests >= 2.31
+  - google-auth >= 2.40
+  - requests >= 2.32
 """

@@ -46,7 +46,7 @@ options:
       - Context of O(kubeconfig); its current context when not given.
     type: str
 requirements:
-  - kubernetes >= 24.2.0 (Python package)
+  - kubernetes >= 33.1 (Python package)
 """
 
     # A second cluster: the config cluster of the fleet, where imports appear.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ._errors import InvalidOption
 from ._naming import from_api
 from ._reconcile import Resource, Result, reconcile
 
@@ -27,15 +28,29 @@ class Call:
 
 
 def run_resource(call: Call, noun: str, resource: Resource, desired: Json) -> Json:
-    """Reconcile one object as the common options say; the object comes back under ``noun``."""
+    """Reconcile one object as the common options say; the object comes back under ``noun``. Raises InvalidOption."""
+    check_counts(call.params)
     result = reconcile(
         resource,
         desired,
         state=call.params["state"],
         check_mode=call.check_mode,
         recreate=bool(call.params.get("recreate")),
+        purge_labels=bool(call.params.get("purge_labels")),
     )
     return as_result(call, noun, result)
+
+
+def check_counts(options: t.Any, path: str = "") -> None:
+    """No option of Google's objects counts below zero. Raises InvalidOption, in check mode too."""
+    if isinstance(options, dict):
+        for name, value in options.items():
+            check_counts(value, f"{path}.{name}" if path else name)
+    elif isinstance(options, list):
+        for position, value in enumerate(options):
+            check_counts(value, f"{path}[{position}]")
+    elif isinstance(options, int) and options < 0:
+        raise InvalidOption(path, options, "give 0 or more")
 
 
 def as_result(call: Call, noun: str, result: Result) -> Json:

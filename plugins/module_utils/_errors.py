@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
+from collections.abc import Iterator
 
 
 class CollectionError(Exception):
@@ -23,11 +25,30 @@ class CollectionError(Exception):
         self.details = details
 
 
-class InvalidOption(CollectionError):
-    """Bad input, found before anything was changed; names the option, the value and what would be right."""
+@contextlib.contextmanager
+def having_changed(changed: bool = True) -> Iterator[None]:
+    """What fails in here fails after a change was made (``changed``): the failed task reports that."""
+    try:
+        yield
+    except CollectionError as error:
+        if changed:
+            error.details["changed"] = True
+        raise
 
-    def __init__(self, option: str, given: t.Any, wanted: str) -> None:
-        super().__init__(f"{option}: {given!r} is not valid: {wanted}", option=option)
+
+class InvalidOption(CollectionError):
+    """Bad input, found before anything was changed; names the option, the value and what would be right.
+
+    ``advice`` is a clause with a verb of its own, best an imperative ("give a zone such as us-east5-a",
+    "leave it out with config.spot"): it reads on from "OPTION: 'VALUE' is not valid:".
+    """
+
+    def __init__(self, option: str, given: t.Any, advice: str) -> None:
+        fault = "is not set" if given is None else f"{given!r} is not valid"
+        super().__init__(f"{option}: {fault}: {advice}", option=option)
+        self.option = option
+        self.given = given
+        self.advice = advice
 
 
 class MissingLibrary(CollectionError):

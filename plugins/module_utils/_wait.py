@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change in any release.
 
-"""The one waiter: look first, back off, monotonic deadline."""
+"""The one waiter: look first, back off, monotonic deadline; every half minute it says what is waited for."""
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import random
 import time
@@ -15,6 +17,23 @@ import typing as t
 from ._errors import WaitTimeout
 
 T = t.TypeVar("T")
+Tell = t.Callable[[str], None]
+
+# Seconds between two lines on what is waited for.
+TELL_EVERY = 30.0
+
+# Ambient, as the clock is: waits happen deep inside of clients that know no call and no user.
+_tell: contextvars.ContextVar[Tell | None] = contextvars.ContextVar("tell", default=None)
+
+
+@contextlib.contextmanager
+def telling(tell: Tell) -> t.Iterator[None]:
+    """``tell`` gets a line every half minute from every wait inside of the block; without one, waits are silent."""
+    token = _tell.set(tell)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +72,7 @@ def wait_for(
     timeout: float,
     what: str,
     why: t.Callable[[T], str] | None = None,
+    brief: t.Callable[[T], str] | None = None,
     backoff: Backoff | None = None,
     clock: Clock | None = None,
 ) -> T:
@@ -60,18 +80,24 @@ def wait_for(
 
     ``done`` raises for a state that can only fail. At the deadline one last look
     is taken, so that the user gets at least the ``timeout`` (seconds) asked for.
-    ``why(seen)`` says what is missing still. Raises WaitTimeout.
+    ``why(seen)`` says what is missing still; ``brief(seen)`` says it in one line, for
+    whoever watches meanwhile, where ``why`` is long or costs requests. Raises WaitTimeout.
     """
     clock = clock or Clock()
     started = clock.now()
     pauses = (backoff or Backoff()).pauses()
+    told = 0
     while True:
         seen = look()
         if done(seen):
             return seen
-        left = timeout - (clock.now() - started)
-        if left <= 0:
+        waited = clock.now() - started
+        if waited >= timeout:
             break
-        clock.sleep(min(next(pauses), left))
+        tell, due = _tell.get(), int(waited // TELL_EVERY)
+        if tell and due > told:
+            told, said = due, brief or why
+            tell(f"waited {waited:.0f} of {timeout:g} s for {what}" + (f": {said(seen)}" if said else ""))
+        clock.sleep(min(next(pauses), timeout - waited))
     missing = f": {why(seen)}" if why else ""
     raise WaitTimeout(f"waited {timeout:g} s for {what}{missing}", last=seen, waited=timeout)

@@ -49,7 +49,7 @@ options:
     type: str
     choices: [PREMIUM, STANDARD]
   labels:
-    description: Labels; those that are not stated stay.
+    description: Labels; those that are not stated stay, unless O(purge_labels=true).
     type: dict
   description:
     description: A text on the address.
@@ -58,6 +58,7 @@ options:
     default: 300
 extends_documentation_fragment:
   - aiserving.gke._gcp
+  - aiserving.gke._labels
   - aiserving.gke._wait
   - aiserving.gke._attributes
   - aiserving.gke._attributes.actiongroup_gcp
@@ -109,7 +110,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 address:
-  description: The object as Google answers it, keys in snake_case; empty when there is none.
+  description:
+    - The object as Google answers it, keys in snake_case; empty when there is none.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample: {"name": "gateway-us-east5", "address": "10.0.1.5", "address_type": "INTERNAL", "status": "RESERVED"}
@@ -139,7 +142,12 @@ import typing as t
 from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.network import Address
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
+from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import (
+    GCP_SPEC,
+    LABELS_SPEC,
+    STATE_SPEC,
+    wait_spec,
+)
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 SPEC: dict[str, t.Any] = {
@@ -153,7 +161,7 @@ SPEC: dict[str, t.Any] = {
     "purpose": {"type": "str", "choices": ["GCE_ENDPOINT", "SHARED_LOADBALANCER_VIP", "PRIVATE_SERVICE_CONNECT"]},
     "subnetwork": {"type": "str"},
     "network_tier": {"type": "str", "choices": ["PREMIUM", "STANDARD"]},
-    "labels": {"type": "dict"},
+    **LABELS_SPEC,
     "description": {"type": "str"},
 }
 

@@ -42,7 +42,7 @@ options:
     description: Whether replaced and deleted objects are kept as older versions.
     type: bool
   labels:
-    description: Labels; those that are not stated stay.
+    description: Labels; those that are not stated stay, unless O(purge_labels=true).
     type: dict
   force_destroy:
     description: With O(state=absent), whether the objects in the bucket are deleted with it. Otherwise a bucket
@@ -56,6 +56,7 @@ options:
     default: 60
 extends_documentation_fragment:
   - aiserving.gke._gcp
+  - aiserving.gke._labels
   - aiserving.gke._wait
   - aiserving.gke._attributes
   - aiserving.gke._attributes.actiongroup_gcp
@@ -107,7 +108,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 bucket:
-  description: The object as Google answers it, keys in snake_case; empty when there is none.
+  description:
+    - The object as Google answers it, keys in snake_case; empty when there is none.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample: {"name": "my-project-gemma-weights", "location": "US", "storage_class": "STANDARD"}
@@ -131,7 +134,12 @@ import typing as t
 
 from ansible_collections.aiserving.gke.plugins.module_utils._call import Call, run_resource
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.connect import connect
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
+from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import (
+    GCP_SPEC,
+    LABELS_SPEC,
+    STATE_SPEC,
+    wait_spec,
+)
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.storage import Bucket
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
@@ -145,7 +153,7 @@ SPEC: dict[str, t.Any] = {
     "uniform_bucket_level_access": {"type": "bool"},
     "public_access_prevention": {"type": "str", "choices": ["inherited", "enforced"]},
     "versioning": {"type": "bool"},
-    "labels": {"type": "dict"},
+    **LABELS_SPEC,
     "force_destroy": {"type": "bool", "default": False},
 }
 

@@ -18,7 +18,7 @@ description:
   - A cluster that an earlier run left being created, changed or deleted is waited for first.
   - The default node pool is neither removed nor changed; it is a node pool like any other.
 requirements:
-  - google-cloud-container >= 2.67
+  - google-cloud-container >= 2.65
 options:
   name:
     description: Name of the cluster, up to 40 lower-case letters, digits and hyphens.
@@ -434,12 +434,14 @@ options:
         description: ID or number of the fleet's host project.
         type: str
   resource_labels:
-    description: Labels of the cluster in Google Cloud. Labels that are not stated here are left alone.
+    description:
+      - Labels of the cluster in Google Cloud. Labels that are not stated here stay, unless O(purge_labels=true).
     type: dict
   wait_timeout:
     default: 2700
 extends_documentation_fragment:
   - aiserving.gke._gcp
+  - aiserving.gke._labels
   - aiserving.gke._wait
   - aiserving.gke._attributes
   - aiserving.gke._attributes.actiongroup_gcp
@@ -520,8 +522,8 @@ EXAMPLES = r"""
 RETURN = r"""
 cluster:
   description:
-    - The cluster as the API answers it, keys in snake_case; the stated options in check mode when it does not
-      exist yet; empty when it is absent.
+    - The cluster as the API answers it, keys in snake_case; empty when it is absent.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name) and C(location).
   returned: success
   type: dict
   sample:

@@ -15,7 +15,7 @@ description:
   - Lists the clusters of a location, or reads one together with the connection to its Kubernetes API.
   - The connection holds no credentials; the access token of Google Cloud is the one that GKE takes.
 requirements:
-  - google-cloud-container >= 2.67
+  - google-cloud-container >= 2.65
 options:
   name:
     description: Name of one cluster. A cluster that does not exist is no failure.

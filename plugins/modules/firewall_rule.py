@@ -161,7 +161,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 firewall_rule:
-  description: The object as Google answers it, keys in snake_case; empty when there is none.
+  description:
+    - The object as Google answers it, keys in snake_case; empty when there is none.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample: {"name": "allow-internal", "direction": "INGRESS", "priority": 1000, "allowed": [{"ip_protocol": "all"}]}

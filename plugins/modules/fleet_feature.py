@@ -17,6 +17,11 @@ description:
   - Waits until the feature is active and well, and well on every membership that is listed. A wait that fails says
     what each of them reports, and what can be done about it.
   - Changing the config membership moves the control of multi-cluster gateways to another cluster.
+  - C(multiclusteringress) needs a grant besides. Its service agent,
+    C(service-NUMBER@gcp-sa-multiclusteringress.iam.gserviceaccount.com), must hold C(roles/container.admin) on the
+    project of the clusters; without it the feature is on, and the GatewayClass never comes. M(aiserving.gke.service)
+    with O(aiserving.gke.service#module:service_identity=true) names the agent, and M(aiserving.gke.iam_member) grants
+    the role.
 options:
   name:
     description: Name of the feature.
@@ -43,7 +48,7 @@ options:
             type: str
             required: true
   labels:
-    description: Labels of the feature. Labels that are not stated here are left alone.
+    description: Labels of the feature. Labels that are not stated here stay, unless O(purge_labels=true).
     type: dict
   memberships:
     description:
@@ -60,6 +65,7 @@ options:
     default: 900
 extends_documentation_fragment:
   - aiserving.gke._gcp
+  - aiserving.gke._labels
   - aiserving.gke._wait
   - aiserving.gke._attributes
   - aiserving.gke._attributes.actiongroup_gcp
@@ -71,6 +77,8 @@ attributes:
   idempotent:
     support: full
 seealso:
+  - module: aiserving.gke.service
+  - module: aiserving.gke.iam_member
   - module: aiserving.gke.fleet_membership
   - module: aiserving.gke.fleet_info
 """
@@ -80,6 +88,19 @@ EXAMPLES = r"""
   aiserving.gke.fleet_feature:
     project: my-project
     name: multiclusterservicediscovery
+
+- name: The service agent of multi-cluster gateways
+  aiserving.gke.service:
+    project: my-project
+    name: multiclusteringress.googleapis.com
+    service_identity: true
+  register: ingress
+
+- name: Let it manage the clusters
+  aiserving.gke.iam_member:
+    project: my-project
+    role: roles/container.admin
+    member: "serviceAccount:{{ ingress.identities['multiclusteringress.googleapis.com'] }}"
 
 - name: Multi-cluster gateways, controlled from us-east5
   aiserving.gke.fleet_feature:
@@ -109,7 +130,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 feature:
-  description: The feature as the API answers it, keys in snake_case; empty when it is absent.
+  description:
+    - The feature as the API answers it, keys in snake_case; empty when it is absent.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample:
@@ -148,7 +171,12 @@ operation:
 """
 
 from ansible_collections.aiserving.gke.plugins.module_utils._fleet.cores import fleet_feature
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
+from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import (
+    GCP_SPEC,
+    LABELS_SPEC,
+    STATE_SPEC,
+    wait_spec,
+)
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 _INGRESS = {"type": "dict", "options": {"config_membership": {"type": "str", "required": True}}}
@@ -156,7 +184,7 @@ _INGRESS = {"type": "dict", "options": {"config_membership": {"type": "str", "re
 FEATURE_SPEC = {
     "name": {"type": "str", "required": True},
     "spec": {"type": "dict", "options": {"multiclusteringress": _INGRESS}},
-    "labels": {"type": "dict"},
+    **LABELS_SPEC,
     "memberships": {"type": "list", "elements": "str", "default": []},
     "force": {"type": "bool", "default": False},
 }

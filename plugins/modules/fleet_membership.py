@@ -55,11 +55,12 @@ options:
     description: A text on the membership.
     type: str
   labels:
-    description: Labels of the membership. Labels that are not stated here are left alone.
+    description: Labels of the membership. Labels that are not stated here stay, unless O(purge_labels=true).
     type: dict
   recreate:
     description:
-      - Whether to unregister and register anew a membership that is stale or of another cluster.
+      - Whether to unregister and register anew a membership that is stale, that is of another cluster, or whose
+        connection a feature of the fleet reports as lost.
       - While it is away, multi-cluster gateways send no traffic to that cluster.
     type: bool
     default: false
@@ -71,6 +72,7 @@ options:
     default: 600
 extends_documentation_fragment:
   - aiserving.gke._gcp
+  - aiserving.gke._labels
   - aiserving.gke._wait
   - aiserving.gke._attributes
   - aiserving.gke._attributes.actiongroup_gcp
@@ -120,7 +122,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 membership:
-  description: The membership as the API answers it, keys in snake_case; empty when it is absent.
+  description:
+    - The membership as the API answers it, keys in snake_case; empty when it is absent.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample:
@@ -155,7 +159,12 @@ operation:
 """
 
 from ansible_collections.aiserving.gke.plugins.module_utils._fleet.cores import fleet_membership
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import GCP_SPEC, STATE_SPEC, wait_spec
+from ansible_collections.aiserving.gke.plugins.module_utils._gcp.spec import (
+    GCP_SPEC,
+    LABELS_SPEC,
+    STATE_SPEC,
+    wait_spec,
+)
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 MEMBERSHIP_SPEC = {
@@ -166,7 +175,7 @@ MEMBERSHIP_SPEC = {
     "cluster_project": {"type": "str"},
     "authority": {"type": "dict", "options": {"issuer": {"type": "str", "required": True}}},
     "description": {"type": "str"},
-    "labels": {"type": "dict"},
+    **LABELS_SPEC,
     "recreate": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
 }

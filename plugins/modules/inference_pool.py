@@ -18,6 +18,12 @@ description:
   - With O(import_cluster) or its like it waits until the pool has arrived on the fleet's config cluster as
     C(GCPInferencePoolImport), which is what routes refer to.
 notes:
+  - Imports are written by the service agent of feature C(multiclusteringress)
+    (C(service-NUMBER@gcp-sa-multiclusteringress.iam.gserviceaccount.com)). It needs C(roles/container.admin) in the
+    project; without it the feature is ACTIVE all the same, and no import ever comes.
+  - A config cluster that is gone, or gives no answer for a minute from the beginning, fails the task once the pool
+    and its picker are as wanted. When it is lost with its region, leave the C(import_) options out.
+  - A task that fails after it has changed something returns C(changed) as true.
   - The picker reads InferenceObjectives, whose CustomResourceDefinition GKE does not install. Apply it before
     with M(aiserving.gke.manifests).
   - The picker's metrics on port 9090 are served without authentication inside the cluster, so that it needs no
@@ -88,8 +94,8 @@ options:
     default: false
   force_conflicts:
     description:
-      - Whether to take over fields that another manager set, as Helm does. Otherwise the task fails and names
-        manager and field.
+      - Whether to take over fields that another manager set, as Helm and C(kubectl scale) do. Otherwise the task
+        fails, before anything is written, and names managers and fields.
     type: bool
     default: false
   state:
@@ -200,7 +206,7 @@ inference_pool:
       type: bool
       sample: true
     reason:
-      description: What is missing when it is not ready.
+      description: What is missing when it is not ready, or that it is not there yet (in check mode).
       type: str
       sample: ""
     conditions:

@@ -14,7 +14,8 @@ author: aiserving.gke contributors (@aiserving)
 description:
   - Returns InferencePools (C(inference.networking.k8s.io/v1)) with what their gateways say of them, whether they
     are exported, and their imports on the fleet's config cluster when that is named.
-  - Returns no pools, with a warning, when the cluster does not exist or does not know the kind.
+  - Returns no pools, with a warning, when the cluster does not exist or does not know the kind; and no imports, with
+    a warning, when the config cluster does not exist or gives no answer.
 options:
   name:
     description:

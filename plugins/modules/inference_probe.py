@@ -16,7 +16,7 @@ description:
   - A request that fails is data, not a failure of the task.
 author: aiserving.gke contributors (@aiserving)
 requirements:
-  - aiohttp
+  - aiohttp >= 3.12
 extends_documentation_fragment:
   - aiserving.gke._attributes
 attributes:
@@ -140,7 +140,7 @@ def probe(call: Call) -> dict[str, t.Any]:
     params = call.params
     for option in ("rate", "duration", "request_timeout"):
         if params[option] <= 0:
-            raise InvalidOption(option, params[option], "a number above 0")
+            raise InvalidOption(option, params[option], "give a number above 0")
     if not load.HAS_AIOHTTP:
         raise MissingLibrary("aiohttp")
     wanted = load.Load(

@@ -20,9 +20,17 @@ description:
   - Waits until every object is ready by the rule of its kind, with the observed generation compared;
     for an HTTPRoute or an InferencePool that means the conditions of every parent.
     A wait that fails says which condition is unmet, the last events and what the pods wait for.
+  - A wait ends early when the pods of a workload show that it is in vain - an image that the registry refuses for
+    30 seconds or that cannot be had for 180, a container that cannot be made for as long, the fourth crash of a
+    container or any later one. A pod that waits for a node is waited for.
+  - While a task waits, it says every half minute for what (not when it runs as a module in a process of its own).
+  - In check mode, and with O(wait), it warns of objects that it would leave as they are and that are not ready.
 notes:
   - Data of Secrets appears neither in results nor in diffs.
   - A Job is ready when it is complete. A Job that failed fails the task at once.
+  - A field whose value stays is no change, also when O(field_manager) comes to own it anew.
+  - A task that fails after it has changed something returns C(changed) as true.
+  - An API server that gives no answer for a minute fails the task, unless it has answered and is only waited for.
   - An InferencePool that no gateway refers to is ready; whether its export arrives is the business of
     M(aiserving.gke.inference_pool).
 options:
@@ -53,7 +61,8 @@ options:
     default: aiserving.gke
   force_conflicts:
     description:
-      - Whether to take over fields that another manager set. Otherwise the task fails and names manager and field.
+      - Whether to take over fields that another manager set, as C(kubectl scale) and C(kubectl set image) do.
+        Otherwise the task fails, before anything is written, and names managers and fields.
     type: bool
     default: false
   recreate:
@@ -171,8 +180,8 @@ objects:
       sample: update
     object:
       description: >-
-        The object as the API server has it, or in check mode would have it. Without managedFields, and without
-        the data of a Secret. Empty for an object that is deleted.
+        The object as the API server has it, or in check mode would have it; the definition where the server cannot
+        tell. Without managedFields, and without the data of a Secret. Empty for an object that is deleted or absent.
       type: dict
 plan:
   description: The changes alone.

@@ -102,7 +102,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 network:
-  description: The object as Google answers it, keys in snake_case; empty when there is none.
+  description:
+    - The object as Google answers it, keys in snake_case; empty when there is none.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample: {"name": "llm-vpc", "auto_create_subnetworks": false, "mtu": 8896}

@@ -19,7 +19,7 @@ description:
     a later run finds that pool and fails too, or replaces it with O(recreate=true).
   - A pool that an earlier run left being created, changed or deleted is waited for first.
 requirements:
-  - google-cloud-container >= 2.67
+  - google-cloud-container >= 2.65
 options:
   name:
     description: Name of the pool, up to 40 lower-case letters, digits and hyphens.
@@ -44,7 +44,8 @@ options:
       - Sets O(network_config.accelerator_network_profile=auto) and the label
         C(cloud.google.com/gke-networking-dra-driver=true), and checks before anything is changed what it needs.
         That is a cluster of version 1.34.1-gke.1829001 or later with Dataplane V2, a machine of the families a3, a4,
-        a4x, ct6e or tpu7x, one zone, and no additional networks. A network whose MTU is not 8896 is a warning.
+        a4x, ct6e or tpu7x, one zone, and no additional networks. A network whose MTU is not 8896 is a warning, and
+        so is, before the pool is made, a service agent of GKE that is not seen to hold C(roles/compute.networkAdmin).
     type: bool
     default: false
   recreate:
@@ -85,7 +86,7 @@ options:
       labels:
         description:
           - Kubernetes labels of the nodes.
-          - Labels that are not stated here are left alone.
+          - Labels that are not stated here stay, unless O(purge_labels=true).
         type: dict
       taints:
         description:
@@ -110,7 +111,9 @@ options:
         type: list
         elements: str
       resource_labels:
-        description: Labels of the machines in Compute Engine. Labels that are not stated here are left alone.
+        description:
+          - Labels of the machines in Compute Engine.
+          - Labels that are not stated here stay, unless O(purge_labels=true).
         type: dict
       metadata:
         description: Metadata of the machines. Cannot be changed.
@@ -352,6 +355,7 @@ options:
     default: 2700
 extends_documentation_fragment:
   - aiserving.gke._gcp
+  - aiserving.gke._labels
   - aiserving.gke._wait
   - aiserving.gke._attributes
   - aiserving.gke._attributes.actiongroup_gcp
@@ -432,8 +436,9 @@ EXAMPLES = r"""
 RETURN = r"""
 node_pool:
   description:
-    - The pool as the API answers it, keys in snake_case; the stated options in check mode when it does not
-      exist yet; empty when it is absent. With O(node_count) it also holds C(node_count).
+    - The pool as the API answers it, keys in snake_case; empty when it is absent.
+    - With O(node_count) it also holds C(node_count).
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample:

@@ -14,7 +14,7 @@ author: aiserving.gke contributors (@aiserving)
 description:
   - Lists the node pools of a cluster, or reads one. A pool or cluster that does not exist is no failure.
 requirements:
-  - google-cloud-container >= 2.67
+  - google-cloud-container >= 2.65
 options:
   cluster:
     description: Name of the cluster.

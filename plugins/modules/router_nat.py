@@ -157,7 +157,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 router_nat:
-  description: The object as Google answers it, keys in snake_case; empty when there is none.
+  description:
+    - The object as Google answers it, keys in snake_case; empty when there is none.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample: {"name": "nat-us-east5", "router": "router-us-east5", "nat_ip_allocate_option": "AUTO_ONLY"}

@@ -15,6 +15,8 @@ description:
   - Sets the replicas of a Deployment, StatefulSet or ReplicaSet through the scale subresource,
     so that no other field of the object is touched.
   - Returns how many replicas were wanted before, so that a later task can restore that.
+  - A wait ends early when the pods show that it is in vain, as with M(aiserving.gke.manifests).
+  - A task that fails to see the replicas ready after it has changed their number returns C(changed) as true.
 options:
   kind:
     description:

@@ -84,7 +84,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 service_account:
-  description: The object as Google answers it, keys in snake_case; empty when there is none.
+  description:
+    - The object as Google answers it, keys in snake_case; empty when there is none.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name) and C(email).
   returned: success
   type: dict
   sample: {"email": "model-reader@my-project.iam.gserviceaccount.com", "display_name": "Reads the weights"}

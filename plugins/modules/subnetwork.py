@@ -148,7 +148,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 subnetwork:
-  description: The object as Google answers it, keys in snake_case; empty when there is none.
+  description:
+    - The object as Google answers it, keys in snake_case; empty when there is none.
+    - In check mode it is as it would be, from what is stated and what is there, with its C(name).
   returned: success
   type: dict
   sample: {"name": "nodes-us-east5", "ip_cidr_range": "10.0.1.0/24", "purpose": "PRIVATE", "state": "READY"}

@@ -25,6 +25,7 @@ from ansible.utils.display import Display
 from ..module_utils._call import Call
 from ..module_utils._errors import CollectionError, MissingLibrary
 from ..module_utils._module import Module
+from ..module_utils._wait import telling
 
 Json = dict[str, t.Any]
 
@@ -48,13 +49,21 @@ class Twin(ActionBase):
         self._load_name = self._task.resolved_action  # what messages about options call the module
         validated, params = self.validate_argument_spec(self.module.argument_spec, **self.module.rules)
         hidden = validated._no_log_values
+        host = (task_vars or {}).get("inventory_hostname", "localhost")
 
         def warn(message: str) -> None:
             display.warning(remove_values(message, hidden))
 
+        def tell(line: str) -> None:
+            # A worker's lines go through its parent, so they are seen while the task runs. Its banner may not have
+            # been: ansible-core keeps it until a host has a result where display_skipped_hosts is false.
+            if not self._task.no_log:
+                display.display(f"[{host}] {self._task.get_name()}: {remove_values(line, hidden)}")
+
         call = Call(plain(params), check_mode=self._task.check_mode, diff=self._task.diff, warn=warn)
         try:
-            answer = self.module.core(call)
+            with telling(tell):
+                answer = self.module.core(call)
         except MissingLibrary as error:
             display.vv(f"{error.message} in the controller's Python; {self._task.action} runs as a module")
             return {**result, **self._as_module(task_vars)}

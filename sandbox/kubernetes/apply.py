@@ -47,7 +47,7 @@ _BEFORE = "before-first-apply"
 
 
 @dataclasses.dataclass
-class _Entry:
+class Entry:
     """One entry of metadata.managedFields."""
 
     manager: str
@@ -57,10 +57,10 @@ class _Entry:
     time: str
     fields: set[Path]
 
-    def is_of(self, manager: str, operation: str, api_version: str, subresource: str) -> bool:
+    @property
+    def writer(self) -> tuple[str, ...]:
         """An applier stays the same when it changes the API version; other writers do not."""
-        same = (self.manager, self.operation, self.subresource) == (manager, operation, subresource)
-        return same and (operation == "Apply" or self.api_version == api_version)
+        return writer(self.manager, self.operation, self.api_version, self.subresource)
 
     def name(self) -> str:
         """The manager as messages name it."""
@@ -68,6 +68,10 @@ class _Entry:
         if self.subresource:
             text += f" with subresource {json.dumps(self.subresource)}"
         return f"{text} using {self.api_version}" if self.operation == "Update" else text
+
+
+def writer(manager: str, operation: str, api_version: str, subresource: str) -> tuple[str, ...]:
+    return manager, operation, "" if operation == "Apply" else api_version, subresource
 
 
 def server_side_apply(
@@ -84,10 +88,10 @@ def server_side_apply(
     config = schema.normalise(_bare(config))
     _check(config, schema)
     before = _bare(live) if live else {}
-    entries = _read(live)
+    entries = owners(live)
     if live and not entries:
-        first = members(before, document) - _UNOWNED
-        entries = [_Entry(_BEFORE, "Update", live.get("apiVersion", ""), "", now, first)]
+        first = compare({}, before, document)[0] - _UNOWNED
+        entries = [Entry(_BEFORE, "Update", live.get("apiVersion", ""), "", now, first)]
     own, others = _split(entries, manager, "Apply", config["apiVersion"], subresource)
     stated = members(config, document)
 
@@ -106,28 +110,31 @@ def server_side_apply(
     fields = stated - _UNOWNED
     unchanged = own is not None and own.fields == fields and not (written or removed) - _UNOWNED
     time = own.time if own and unchanged else now
-    return _write(merged, [*others, _Entry(manager, "Apply", config["apiVersion"], subresource, time, fields)])
+    return with_owners(merged, [*others, Entry(manager, "Apply", config["apiVersion"], subresource, time, fields)])
 
 
 def track_update(live: Json | None, new: Json, *, manager: str, schema: Schema, subresource: str, now: str) -> Json:
     """``new`` with its managedFields after a write that is no apply: ``manager`` owns what it changed.
 
     managedFields that ``new`` brings stand for the live ones, as with kube-apiserver; ``[{}]`` forgets all owners.
+    Of an object that has no owners the writes are not tracked, until somebody applies it.
     """
     document = schema.openapi()
     given = new.get("metadata", {}).get("managedFields")
-    entries = _read(new if given else live)
+    entries = owners(new if given else live)
+    if live is not None and not entries:
+        return with_owners(new, [])
     written, removed = compare(_bare(live or {}), _bare(new), document)
     written -= _UNOWNED
     own, others = _split(entries, manager, "Update", new["apiVersion"], subresource)
     if own is None:
-        own = _Entry(manager, "Update", new["apiVersion"], subresource, now, set())
+        own = Entry(manager, "Update", new["apiVersion"], subresource, now, set())
     for entry in others:
         entry.fields -= written | removed
     own.fields = (own.fields - removed) | written
     if written:
         own.time = now
-    return _write(new, [*others, own])
+    return with_owners(new, [*others, own])
 
 
 def _bare(obj: Json) -> Json:
@@ -136,30 +143,34 @@ def _bare(obj: Json) -> Json:
     return {**obj, "metadata": metadata}
 
 
-def _read(obj: Json | None) -> list[_Entry]:
-    entries = (obj or {}).get("metadata", {}).get("managedFields") or ()
-    return [
-        _Entry(
-            manager=entry.get("manager", ""),
-            operation=entry.get("operation", "Update"),
-            api_version=entry.get("apiVersion", ""),
-            subresource=entry.get("subresource", ""),
-            time=entry.get("time", ""),
-            fields=decode(entry.get("fieldsV1") or {}),
+def owners(obj: Json | None) -> list[Entry]:
+    """The object's managedFields. Of two entries of one writer only the last counts, as with kube-apiserver."""
+    rows = (obj or {}).get("metadata", {}).get("managedFields") or ()
+    entries = [
+        Entry(
+            manager=row.get("manager", ""),
+            operation=row.get("operation", "Update"),
+            api_version=row.get("apiVersion", ""),
+            subresource=row.get("subresource", ""),
+            time=row.get("time", ""),
+            fields=decode(row.get("fieldsV1") or {}),
         )
-        for entry in entries
-        if entry
+        for row in rows
+        if row
     ]
+    return list({entry.writer: entry for entry in entries}.values())
 
 
 def _split(
-    entries: Sequence[_Entry], manager: str, operation: str, api_version: str, subresource: str
-) -> tuple[_Entry | None, list[_Entry]]:
-    own = next((entry for entry in entries if entry.is_of(manager, operation, api_version, subresource)), None)
+    entries: Sequence[Entry], manager: str, operation: str, api_version: str, subresource: str
+) -> tuple[Entry | None, list[Entry]]:
+    wanted = writer(manager, operation, api_version, subresource)
+    own = next((entry for entry in entries if entry.writer == wanted), None)
     return own, [entry for entry in entries if entry is not own]
 
 
-def _write(obj: Json, entries: Iterable[_Entry]) -> Json:
+def with_owners(obj: Json, entries: Iterable[Entry]) -> Json:
+    """The object with these managedFields."""
     kept = sorted(
         (entry for entry in entries if entry.fields),
         key=lambda entry: (entry.operation, entry.time, entry.manager, entry.api_version, entry.subresource),
@@ -243,7 +254,7 @@ def _unmergeable(value: t.Any, schema: Json, path: Path) -> Iterator[str]:
             yield from _unmergeable(item, schema.get("items") or {}, (*path, element))
 
 
-def _conflict(conflicts: Sequence[tuple[_Entry, Sequence[Path]]]) -> ApiStatus:
+def _conflict(conflicts: Sequence[tuple[Entry, Sequence[Path]]]) -> ApiStatus:
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {entry.name()}", "field": readable(path)}
         for entry, paths in conflicts

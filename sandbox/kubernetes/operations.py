@@ -61,7 +61,7 @@ class Operations:
     def create(self, rt: ResourceType, namespace: str, body: Json, options: Options) -> Json:
         new = clone(body)
         objects.address(rt, namespace, new)
-        new = self._decode(rt, new, options)
+        new = self.decode(rt, new, options)
         if rt.has_status and rt.kind not in _KEEPS_STATUS:
             new.pop("status", None)
         return self._insert(rt, new, options)
@@ -91,11 +91,13 @@ class Operations:
         if rt.custom and not new["metadata"].get("resourceVersion"):
             cause = "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
             raise objects.unprocessable(rt, name, [cause])
-        return self._replace(rt, live, self._decode(rt, new, options), options, sub)
+        return self._replace(rt, live, self.decode(rt, new, options), options, sub)
 
-    def modify(self, rt: ResourceType, live: Json, new: Json, options: Options, sub: str) -> Json:
-        """Store the change that a subresource (scale, binding) makes to an object."""
-        return self._replace(rt, live, new, options, sub)
+    def modify(
+        self, rt: ResourceType, live: Json, new: Json, options: Options, sub: str, *, tracked: bool = False
+    ) -> Json:
+        """Store the change that a subresource (scale, binding) makes to an object; ``tracked``: with its owners."""
+        return self._replace(rt, live, new, options, sub, tracked=tracked)
 
     def _replace(
         self, rt: ResourceType, live: Json, new: Json, options: Options, sub: str, *, tracked: bool = False
@@ -157,7 +159,7 @@ class Operations:
         live = self.get(rt, namespace, name)
         new = self._patched(rt, live, kind, body)
         objects.address(rt, namespace, new, name)
-        return self._replace(rt, live, self._decode(rt, new, options, patch=True), options, sub), False
+        return self._replace(rt, live, self.decode(rt, new, options, patch=True), options, sub), False
 
     def _patched(self, rt: ResourceType, live: Json, kind: str, body: t.Any) -> Json:
         if kind == JSON_PATCH:
@@ -210,7 +212,7 @@ class Operations:
             return self._insert(rt, merged, options, tracked=True), True
         return self._replace(rt, live, merged, options, sub, tracked=True), False
 
-    def _decode(self, rt: ResourceType, obj: Json, options: Options, *, patch: bool = False) -> Json:
+    def decode(self, rt: ResourceType, obj: Json, options: Options, *, patch: bool = False) -> Json:
         """Drop what the schema does not know; complain about it as ``fieldValidation`` says."""
         unknown = rt.schema.unknown_fields(obj) if options.validation != "Ignore" else []
         notes = [f'unknown field "{field}"' for field in unknown]

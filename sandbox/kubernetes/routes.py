@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.kubernetes import discovery, objects, openapi, subresources, table
+from sandbox.kubernetes import discovery, objects, openapi, scale, subresources, table
 from sandbox.kubernetes.errors import ApiStatus, bad_request
 from sandbox.kubernetes.operations import APPLY, Operations, Options
 from sandbox.kubernetes.requests import Form, Target, body, flag, form, not_served, number, options, resolve
@@ -251,15 +251,14 @@ class Routes:
         raise ApiStatus(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
     async def _scale(self, request: web.Request, rt: ResourceType, live: Json, opts: Options) -> web.Response:
-        scale = subresources.scale_of(rt, live)
         if request.method == "GET":
-            return answer(scale)
-        given = await body(request, patch=True) if request.method == "PATCH" else await _object(request)
+            return answer(scale.scale_of(rt, live))
+        media = None
         if request.method == "PATCH":
             media = request.headers.get("Content-Type", "").partition(";")[0].strip()
-            given = subresources.patched_scale(scale, media, given)
+        given = await body(request, patch=True) if media is not None else await _object(request)
         live = self._ops.get(rt, live["metadata"].get("namespace", ""), live["metadata"]["name"])
-        return answer(subresources.set_scale(self._ops, rt, live, given, opts), 200, opts)
+        return answer(scale.write(self._ops, rt, live, media, given, opts), 200, opts)
 
 
 _SPECIAL = ("log", "binding", "eviction", "scale")

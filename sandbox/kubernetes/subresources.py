@@ -2,72 +2,27 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The subresources that exchange another kind than their parent: scale, binding, eviction, logs; and the reviews."""
+"""The subresources that exchange another kind than their parent, except scale: binding, eviction, logs; the reviews."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import typing as t
 from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.kubernetes import objects, patch
+from sandbox.kubernetes import objects
 from sandbox.kubernetes.errors import ApiStatus, bad_request
-from sandbox.kubernetes.operations import JSON_PATCH, Operations, Options
+from sandbox.kubernetes.operations import Operations, Options
 from sandbox.kubernetes.requests import flag, number
-from sandbox.kubernetes.resources import ResourceType, ScalePaths
-from sandbox.kubernetes.selectors import json_path, object_selector, selector_text
+from sandbox.kubernetes.resources import ResourceType
+from sandbox.kubernetes.selectors import object_selector
 from sandbox.kubernetes.store import Store, clone
 
 Json = dict[str, t.Any]
 
 _FOLLOW_INTERVAL = 0.1  # seconds between looks at a log that is followed
-
-
-def scale_of(rt: ResourceType, obj: Json) -> Json:
-    """The autoscaling/v1 Scale of an object."""
-    paths = rt.scale or ScalePaths()
-    found: Json = {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": {
-            name: obj["metadata"][name]
-            for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-            if name in obj["metadata"]
-        },
-        "spec": {"replicas": (json_path(obj, paths.spec) or [0])[0]},
-        "status": {"replicas": (json_path(obj, paths.status) or [0])[0]},
-    }
-    if paths.selector:
-        found["status"]["selector"] = selector_text((json_path(obj, paths.selector) or [""])[0])
-    return found
-
-
-def set_scale(ops: Operations, rt: ResourceType, live: Json, scale: Json, options: Options) -> Json:
-    """Store the replicas of a Scale in its object; answers the Scale afterwards. Raises ApiStatus 422."""
-    wanted = (scale.get("spec") or {}).get("replicas", 0)
-    name = live["metadata"]["name"]
-    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0:
-        cause = f"spec.replicas: Invalid value: {json.dumps(wanted)}: must be greater than or equal to 0"
-        raise ApiStatus(422, "Invalid", f'Scale.autoscaling "{name}" is invalid: {cause}', objects.details(rt, name))
-    new = clone(live)
-    new["metadata"]["resourceVersion"] = (scale.get("metadata") or {}).get("resourceVersion")
-    paths = rt.scale or ScalePaths()
-    part = new
-    *parents, last = paths.spec.strip(".").split(".")
-    for step in parents:
-        part = part.setdefault(step, {})
-    part[last] = wanted
-    return scale_of(rt, ops.modify(rt, live, new, options, "scale"))
-
-
-def patched_scale(scale: Json, media: str, given: t.Any) -> Json:
-    """The Scale after a patch of this media type (strategic and apply mean the same as merge for its two numbers)."""
-    if media == JSON_PATCH:
-        return patch.json_patch(clone(scale), given)
-    return t.cast(Json, patch.merge_patch(clone(scale), given))
 
 
 def bind(ops: Operations, rt: ResourceType, live: Json, binding: Json, options: Options) -> Json:

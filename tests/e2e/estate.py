@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import typing as t
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,18 @@ class Estate:
     def status(self) -> dict[str, t.Any]:
         status: dict[str, t.Any] = json.loads(self.sandbox("status", "--json").output)
         return status
+
+    def google(self, service: str, path: str, method: str = "GET") -> dict[str, t.Any]:
+        """One request to a Google API, relative to the service's base. Raises urllib.error.HTTPError."""
+        status = json.loads((self.directory / "sandbox" / "status.json").read_text())
+        request = urllib.request.Request(
+            f"{status['endpoints'][service]}{path}",
+            headers={"Authorization": f"Bearer {status['token']}"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            document: dict[str, t.Any] = json.loads(answer.read() or b"{}")
+        return document
 
 
 def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> Run:

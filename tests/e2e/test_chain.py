@@ -51,11 +51,7 @@ def moment(text: str) -> datetime.datetime:
 
 
 def operations(estate: Estate, service: str, path: str) -> list[dict[str, str]]:
-    status = estate.status()
-    url = f"{status['endpoints'][service]}{path}/operations"
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {status['token']}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        document = json.load(answer)
+    document = estate.google(service, f"{path}/operations")
     return document.get("operations") or document.get("items") or []
 
 
@@ -156,6 +152,14 @@ def test_the_drill_proves_the_failover(built: Estate) -> None:
     assert "<svg" in page and ">fault<" in page
     assert "PASSED" in (built.reports / "failover.txt").read_text()
     wait_until_served_by(addresses(built)["us-east5"], "us-east5")
+
+
+def test_a_run_after_a_drill_changes_nothing(built: Estate) -> None:
+    """Scaled to none and back, nobody owns the replicas any more; to own them again is no change."""
+    again = built.play("site.yml", "--diff")
+    assert again.code == 0, again.output
+    assert again.changed() == 0, again.output
+    assert "+++" not in again.output
 
 
 def test_a_drill_that_was_cut_short_is_undone_from_its_journal(built: Estate) -> None:

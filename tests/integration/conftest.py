@@ -22,7 +22,7 @@ from aiohttp import web
 from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey
 from sandbox.latency import Latency
-from tests.official import COURT
+from tests.official import Judge
 
 Json = dict[str, t.Any]
 
@@ -110,9 +110,13 @@ class CloudServer:
 
 @contextlib.contextmanager
 def running_cloud(directory: Path, *, scale: float = 0.002, services: list[str] | None = None) -> Iterator[CloudServer]:
-    """A cloud of its own for as long as the context lasts; ``scale``: see sandbox.latency."""
+    """A cloud of its own for as long as the context lasts; ``scale``: see sandbox.latency.
+
+    At its end all that it was sent and has answered must have been of Google's types.
+    """
     from sandbox.cloud import Cloud
 
+    judge = Judge()
     loop = asyncio.new_event_loop()
     started: list[tuple[t.Any, web.AppRunner, int]] = []
     ready = threading.Event()
@@ -127,7 +131,7 @@ def running_cloud(directory: Path, *, scale: float = 0.002, services: list[str] 
             directory=directory,
             runtime=NoClusters(),
         )
-        cloud.app.middlewares.append(COURT.middleware())
+        cloud.app.middlewares.append(judge.middleware())
         runner = web.AppRunner(cloud.app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -159,6 +163,7 @@ def running_cloud(directory: Path, *, scale: float = 0.002, services: list[str] 
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
+    assert not judge.violations, "\n".join(sorted(judge.violations))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,23 @@ from tests.module_runner import ModuleFailed, run_module
 Json = dict[str, t.Any]
 
 
+def within(part: t.Any, whole: t.Any) -> bool:
+    """Whether an object shows this; Google may add, leave out zero values, spell links out, write in capitals."""
+    if isinstance(part, dict):
+        return all(within(item, (whole or {}).get(key)) for key, item in part.items())
+    if isinstance(part, list):
+        return len(part) == len(whole or []) and all(map(within, part, whole or []))
+    if isinstance(part, str):
+        return str(whole or "").lower().endswith(part.lower())
+    return bool(part == whole or not (part or whole))
+
+
+def at(document: Json, path: str) -> t.Any:
+    for part in path.split("."):
+        document = (document or {}).get(part)  # type: ignore[assignment]
+    return document
+
+
 def prepare(cloud: Json, *steps: tuple[str, Json]) -> None:
     """Make what the object under test needs."""
     for module, args in steps:
@@ -45,6 +62,10 @@ def live_through(
     assert look() is None
     made = run_module(module, wanted)
     assert (made["changed"], made["plan"]["action"]) == (True, "create")
+    # What check mode has promised to the tasks behind it.
+    promised = planned[module]
+    assert promised["name"] == made[module]["name"]
+    assert within(promised, made[module])
     created = look()
     assert created is not None
     again = run_module(module, wanted, diff=True)
@@ -59,6 +80,14 @@ def live_through(
     altered = run_module(module, other, diff=True)
     assert (altered["changed"], altered["plan"]) == (True, planned["plan"])
     assert altered["diff"] == planned["diff"]
+    for path, after in planned["diff"]["after"].items():
+        # The diff tells the truth: the object itself judges it.
+        now = at(altered[module], path)
+        assert within(after, now), path
+        assert at(planned[module], path) == after, path
+        before = planned["diff"]["before"][path]
+        if isinstance(after, dict) and isinstance(before, dict):
+            assert not (before.keys() - after.keys()) & now.keys(), f"{path}: what is shown as removed is still there"
     assert run_module(module, other)["changed"] is False
     changed = look()
     assert changed is not None

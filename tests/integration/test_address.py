@@ -39,7 +39,7 @@ def test_life(cloud: Json, cloud_server: CloudServer) -> None:
         cloud,
         create=VIP,
         change={"labels": {"stage": "test"}},
-        diff=({"labels": {"my_team": "serving"}}, {"labels": {"stage": "test"}}),
+        diff=({"labels": {"my_team": "serving"}}, {"labels": {"my_team": "serving", "stage": "test"}}),
         look=lambda: cloud_server.find("compute", f"{ADDRESSES}/vip"),
     )
     assert created["address"].startswith("10.0.1.")

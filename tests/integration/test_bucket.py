@@ -51,7 +51,7 @@ def test_life(cloud: Json, cloud_server: CloudServer) -> None:
             {
                 "iam_configuration.public_access_prevention": "inherited",
                 "versioning.enabled": True,
-                "labels": {"stage": "test"},
+                "labels": {"my_model": "gemma", "stage": "test"},
             },
         ),
         look=lambda: cloud_server.find("storage", "b/weights"),

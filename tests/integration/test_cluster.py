@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Unreachable
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 
+from sandbox.latency import GOOGLE
 from tests.integration.conftest import NoClusters, running_cloud
 from tests.module_runner import ModuleFailed, run_module
 
@@ -167,7 +168,12 @@ def test_a_floor_above_the_default_picks_the_version(cloud: Json) -> None:
     assert not run_module("cluster_info", {**cloud, "name": "floor", "location": ZONE})["exists"]
 
 
-def test_a_creation_that_was_not_waited_for_is_picked_up(cloud: Json, cloud_server: t.Any) -> None:
+def test_a_creation_that_was_not_waited_for_is_picked_up(
+    cloud: Json, cloud_server: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Long enough to be met under way on a busy machine, too.
+    monkeypatch.setitem(GOOGLE, "cluster_create", 1500)
+    monkeypatch.setitem(GOOGLE, "cluster_delete", 2500)
     started = run_module("cluster", {**cloud, **SERVING, "wait": False})
     assert started["changed"] and started["cluster"]["status"] == "PROVISIONING"
     assert started["operation"]["status"] != "DONE"
@@ -187,6 +193,7 @@ def test_a_creation_that_was_not_waited_for_is_picked_up(cloud: Json, cloud_serv
     assert not run_module("cluster", {**own, "state": "absent", "wait": False})["changed"]
     with pytest.raises(ModuleFailed, match="is being deleted"):
         run_module("cluster", {**cloud, **SERVING, "wait": False})
+    monkeypatch.undo()
     anew = run_module("cluster", {**cloud, **SERVING})
     assert anew["changed"] and anew["cluster"]["status"] == "RUNNING"
     run_module("cluster", {**own, "state": "absent"})
@@ -214,14 +221,18 @@ def test_a_cluster_joins_the_fleet_of_its_project(cloud: Json, serving: Json) ->
     assert not run_module("cluster", own)["changed"]
 
 
-def test_labels_survive_a_change_in_between(cloud: Json, serving: Json, cloud_server: t.Any) -> None:
+def test_labels_survive_a_change_in_between(
+    cloud: Json, serving: Json, cloud_server: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The fingerprint is that of the moment of writing, not that of the comparison."""
+    monkeypatch.setitem(GOOGLE, "cluster_update", 1500)  # so that the write comes while it lasts
     path = f"v1/projects/test-project/locations/{ZONE}/clusters/serving"
     fingerprint = cloud_server.request("GET", "container", path)["labelFingerprint"]
     theirs = {"resourceLabels": {"team": "serving", "theirs": "1"}, "labelFingerprint": fingerprint}
     cloud_server.request("POST", "container", f"{path}:setResourceLabels", theirs)
     own = {**cloud, "name": "serving", "location": ZONE}
     run_module("cluster", {**own, "resource_labels": {"ours": "2"}, "wait": False})
+    monkeypatch.undo()
     live = run_module("cluster", own)["cluster"]
     assert live["resource_labels"] == {"team": "serving", "theirs": "1", "ours": "2"}
 

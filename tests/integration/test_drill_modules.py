@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import stat
@@ -29,6 +30,11 @@ class Endpoint(ThreadingHTTPServer):
     mode = "ok"
     daemon_threads = True
 
+    def __init__(self, *arguments: t.Any) -> None:
+        super().__init__(*arguments)
+        self.numbers = itertools.count(1)
+        self.at_the_tenth: t.Callable[[], object] = lambda: None
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
@@ -40,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server = t.cast(Endpoint, self.server)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if next(server.numbers) == 10:
+            server.at_the_tenth()
         if server.mode == "error":
             self.send_response(503)
             self.send_header("Content-Length", "19")
@@ -108,7 +116,7 @@ def test_probe_counts_what_is_lost(endpoint: Endpoint, tmp_path: Path, mode: str
 
 def test_probe_stops_when_told(endpoint: Endpoint, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
-    threading.Timer(0.5, stop.touch).start()
+    endpoint.at_the_tenth = stop.touch
     began = time.monotonic()
     result = probe(endpoint.url, tmp_path, duration=600, stop_file=str(stop))
     assert time.monotonic() - began < 60
@@ -117,7 +125,7 @@ def test_probe_stops_when_told(endpoint: Endpoint, tmp_path: Path) -> None:
 
 def test_probe_ends_when_nobody_can_read_its_records(endpoint: Endpoint, tmp_path: Path) -> None:
     """As when the controller was killed: the next drill clears up, and a load still running must not be its second."""
-    threading.Timer(0.5, (tmp_path / "records.jsonl").unlink).start()
+    endpoint.at_the_tenth = (tmp_path / "records.jsonl").unlink
     assert 10 <= probe(endpoint.url, tmp_path, duration=600)["requests"] < 3000
 
 
@@ -128,7 +136,7 @@ def test_probe_sends_nothing_in_check_mode(tmp_path: Path) -> None:
 
 
 def test_probe_refuses_a_rate_of_zero(tmp_path: Path) -> None:
-    with pytest.raises(ModuleFailed, match="rate: 0.0 is not valid: a number above 0"):
+    with pytest.raises(ModuleFailed, match="rate: 0.0 is not valid: give a number above 0"):
         probe("http://127.0.0.1:9", tmp_path, rate=0)
 
 

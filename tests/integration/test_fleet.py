@@ -54,6 +54,7 @@ def test_the_life_of_a_membership(cloud: Json, cloud_server: CloudServer) -> Non
     assert cloud_server.find("gkehub", f"{WHERE}/memberships/east") is None
 
     made = run_module("fleet_membership", wanted)["membership"]
+    assert planned["membership"]["name"] == made["name"]
     assert made["state"] == {"code": "READY"}
     assert made["endpoint"]["gke_cluster"]["resource_link"].endswith("/locations/us-east5-a/clusters/east")
     assert made["authority"]["issuer"].endswith("/projects/test-project/locations/us-east5-a/clusters/east")
@@ -62,7 +63,8 @@ def test_the_life_of_a_membership(cloud: Json, cloud_server: CloudServer) -> Non
 
     other = {**wanted, "labels": {"stage": "test"}, "description": "first"}
     planned = run_module("fleet_membership", other, check=True, diff=True)
-    assert planned["diff"]["after"] == {"description": "first", "labels": {"stage": "test"}}
+    assert planned["diff"]["after"] == {"description": "first", "labels": {"role": "serving", "stage": "test"}}
+    assert planned["membership"]["labels"] == {"role": "serving", "stage": "test"}
     assert not run_module("fleet_membership", wanted)["changed"]
     changed = run_module("fleet_membership", other)["membership"]
     assert changed["labels"] == {"role": "serving", "stage": "test"} and changed["description"] == "first"

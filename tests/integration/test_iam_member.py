@@ -94,7 +94,7 @@ def test_with_and_without_a_condition_are_two(cloud: Json, cloud_server: CloudSe
 def test_changes_of_others_at_the_same_time_are_kept(cloud: Json, cloud_server: CloudServer) -> None:
     """Regions proceed in parallel: a policy is written by several runs at once."""
     path = f"v1/projects/{PROJECT}"
-    stop = threading.Event()
+    stop, begun = threading.Event(), threading.Event()
     written: list[str] = []
 
     def others() -> None:
@@ -107,10 +107,12 @@ def test_changes_of_others_at_the_same_time_are_kept(cloud: Json, cloud_server: 
             except OSError:
                 continue  # the module was faster
             written.append(who)
+            begun.set()
 
     thread = threading.Thread(target=others)
     thread.start()
     try:
+        assert begun.wait(30)
         for number in range(5):
             run_module("iam_member", {**cloud, "role": "roles/browser", "member": f"user:ours-{number}@example.com"})
     finally:
@@ -118,7 +120,6 @@ def test_changes_of_others_at_the_same_time_are_kept(cloud: Json, cloud_server: 
         thread.join()
     browsers = next(b["members"] for b in bindings(cloud_server, "project") if b["role"] == "roles/browser")
     assert {f"user:ours-{number}@example.com" for number in range(5)} <= set(browsers)
-    assert written
     assert set(written) <= set(browsers)
 
 

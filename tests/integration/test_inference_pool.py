@@ -6,9 +6,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 import typing as t
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from ansible_collections.aiserving.gke.plugins.module_utils._kube import connection
 
 from tests.integration.kube_fixtures import Cluster, cluster, config, controller, namespace
 from tests.module_runner import ModuleFailed, run_module
@@ -141,8 +147,62 @@ def test_an_import_that_does_not_come_is_explained(cluster: Cluster, config: Clu
     assert "Exported is False: no such class" in said
     assert "multiclusteringress" in said
 
-    with pytest.raises(ModuleFailed, match=r"does not know GCPInferencePoolImport.*config cluster"):
+    # The feature is on, but its agent must not write: the cluster never gets to know the kind.
+    with pytest.raises(ModuleFailed, match=r"does not know GCPInferencePoolImport.*roles/container\.admin"):
         pool(cluster, namespace, export=True, import_kubeconfig=cluster.kubeconfig, wait_timeout=0)
+
+
+@pytest.fixture
+def lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A kubeconfig of a config cluster that does not answer."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        clusters = [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{unheard.getsockname()[1]}"}}]
+        users, contexts = [{"name": "u", "user": {}}], [{"name": "c", "context": {"cluster": "c", "user": "u"}}]
+        access = {"clusters": clusters, "users": users, "contexts": contexts, "current-context": "c"}
+        file = tmp_path / "lost"
+        file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **access}))
+        yield str(file)
+
+
+def test_a_lost_config_cluster_ends_the_wait_and_the_pool_is_made(cluster: Cluster, namespace: str, lost: str) -> None:
+    options: Json = {"export": True, "import_kubeconfig": lost, "wait_timeout": 600}
+    begun = time.monotonic()
+    with controller(serve(cluster, namespace)), pytest.raises(ModuleFailed) as failure:
+        pool(cluster, namespace, **options)
+    assert time.monotonic() - begun < 30
+    assert failure.value.result["changed"] is True
+    said = failure.value.result["msg"]
+    assert (
+        f"pool {namespace}/gemma and its picker are as wanted" in said and "no answer from the Kubernetes API" in said
+    )
+    assert "Leave out the import_ options" in said
+    assert cluster.get(path(namespace))
+
+    checked = pool(cluster, namespace, check=True, **options)
+    assert (checked["changed"], checked["inference_pool"]["imported"]) == (False, {})
+    assert "not ready now: no answer from the Kubernetes API" in str(checked["warnings"])
+    assert not pool(cluster, namespace, export=True)["changed"]
+
+    found = info(cluster, namespace, import_kubeconfig=lost)
+    assert [(one["name"], one["imported"]) for one in found["inference_pools"]] == [("gemma", {})]
+    assert "the imports on the config cluster cannot be seen" in str(found["warnings"])
+
+
+def test_check_mode_returns_what_is_promised(cluster: Cluster, config: Cluster, namespace: str) -> None:
+    options: Json = {"export": True, "import_kubeconfig": config.kubeconfig}
+    planned = pool(cluster, namespace, check=True, **options)["inference_pool"]
+    with controller(serve(cluster, namespace)), controller(bring(cluster, config, namespace)):
+        made = pool(cluster, namespace, **options)["inference_pool"]
+    told = {"ready": False, "reason": "it is not there yet", "imported": {}}
+    assert planned == {**made, **told}
+    again = pool(cluster, namespace, check=True, **options)
+    assert (again["changed"], again["warnings"], again["inference_pool"]) == (False, [], made)
+    google = {"project": "p", "auth_kind": "accesstoken", "access_token": "a-token-of-some-length"}
+    stated = {"name": "gemma", "namespace": namespace, "match_labels": {"app": "vllm"}, "target_ports": [8000]}
+    missing = {**google, **stated, **options, "connection": {"endpoint": None}}
+    assert run_module("inference_pool", missing, check=True)["inference_pool"] == planned
 
 
 def test_the_export_ends_with_the_option(cluster: Cluster, namespace: str) -> None:

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import base64
 import http.server
+import itertools
 import json
+import socket
 import threading
+import time
+import types
 import typing as t
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from ansible_collections.aiserving.gke.plugins.module_utils._kube import apply as waits
+from ansible_collections.aiserving.gke.plugins.module_utils._kube import connection, plan, pods
 
 from tests.integration.kube_fixtures import TOKEN, Cluster, cluster, config, controller, namespace
 from tests.module_runner import ModuleFailed, run_module
@@ -187,32 +195,184 @@ def test_it_waits_until_the_deployment_serves_this_generation(cluster: Cluster, 
 
 
 def test_a_wait_that_fails_tells_the_pods_reason(cluster: Cluster, namespace: str) -> None:
-    pods = f"/api/v1/namespaces/{namespace}/pods"
     message = "0/2 nodes are available: 1 cannot allocate all claims."
-    pod = {
-        "metadata": {"name": "web-1", "labels": {"app": "web"}},
-        "spec": deployment(namespace)["spec"]["template"]["spec"],
-    }
-    made = cluster.request("POST", pods, pod)
+    apply(cluster, deployment(namespace), wait=False)
+    path = own_pod(cluster, namespace, "web-1-a", {"state": {"waiting": {"reason": "ContainerCreating"}}})
     unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    cluster.set_status(f"{pods}/web-1", phase="Pending", conditions=[unschedulable])
-    about = {"kind": "Pod", "namespace": namespace, "name": "web-1", "uid": made["metadata"]["uid"]}
-    cluster.request(
-        "POST",
-        f"/api/v1/namespaces/{namespace}/events",
-        {
-            "metadata": {"name": "web-1.1", "namespace": namespace},
-            "involvedObject": about,
-            "type": "Warning",
-            "reason": "FailedScheduling",
-            "message": message,
-        },
-    )
+    cluster.set_status(path, phase="Pending", conditions=[unschedulable])
+    warn(cluster, path, message)
     with pytest.raises(ModuleFailed) as failure:
         apply(cluster, deployment(namespace), wait_timeout=0)
     said = failure.value.result["msg"]
-    assert f"Pod {namespace}/web-1 is Unschedulable: {message}" in said
-    assert f"event FailedScheduling: {message}" in said
+    assert f"Pod {namespace}/web-1-a is Unschedulable: {message}" in said
+    assert f"event Failed: {message}" in said
+
+
+def own_pod(cluster: Cluster, namespace: str, name: str, container: Json, revision: int = 1) -> str:
+    """A Pod of the Deployment's ReplicaSet of this revision, whose container is in that state; its path."""
+    home = f"/apis/apps/v1/namespaces/{namespace}"
+    deployed = cluster.get(f"{home}/deployments/web") or {}
+    template = {**deployed["spec"]["template"], "metadata": {"labels": {"app": "web"}}}
+    replica_set = cluster.get(f"{home}/replicasets/web-{revision}") or cluster.request(
+        "POST",
+        f"{home}/replicasets",
+        {
+            "metadata": {
+                "name": f"web-{revision}",
+                "labels": {"app": "web"},
+                "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+                "ownerReferences": [owner(deployed)],
+            },
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
+        },
+    )
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    metadata = {"name": name, "labels": {"app": "web"}, "ownerReferences": [owner(replica_set)]}
+    cluster.request("POST", pods, {"metadata": metadata, "spec": template["spec"]})
+    status = {"name": "main", "image": "x", "imageID": "", "ready": False, "restartCount": 0, **container}
+    cluster.set_status(f"{pods}/{name}", phase="Pending", containerStatuses=[status])
+    return f"{pods}/{name}"
+
+
+def owner(obj: Json) -> Json:
+    named = {"name": obj["metadata"]["name"], "uid": obj["metadata"]["uid"], "controller": True}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], **named}
+
+
+def warn(cluster: Cluster, path: str, message: str) -> None:
+    """An event of a kubelet about this Pod."""
+    about = (cluster.get(path) or {})["metadata"]
+    home, name = about["namespace"], f"{about['name']}.{len(message)}"
+    event = {
+        "metadata": {"name": name, "namespace": home},
+        "involvedObject": {"kind": "Pod", "namespace": home, "name": about["name"], "uid": about["uid"]},
+        "type": "Warning",
+        "reason": "Failed",
+        "message": message,
+    }
+    cluster.request("POST", f"/api/v1/namespaces/{home}/events", event)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods are looked at soon, and a refused image is one after half a second."""
+    monkeypatch.setattr(waits, "PODS_EVERY", 0.05)
+    monkeypatch.setattr(pods, "REFUSED_FOR", 0.5)
+
+
+def test_an_image_that_is_not_there_ends_the_wait_with_the_current_pods_events(
+    cluster: Cluster, namespace: str, quick: None
+) -> None:
+    apply(cluster, deployment(namespace), wait=False)
+    gone = own_pod(cluster, namespace, "web-1-a", {"state": {"running": {}}})
+    warn(cluster, gone, "of a revision of the past")
+    missing = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off: "nginx:9" not found'}}}
+    present = own_pod(cluster, namespace, "web-2-a", missing, revision=2)
+    warn(cluster, present, "nginx:9 is nowhere")
+    begun = time.monotonic()
+    with pytest.raises(ModuleFailed) as failure:
+        apply(cluster, deployment(namespace), wait_timeout=600)
+    assert time.monotonic() - begun < 20
+    said = failure.value.result["msg"]
+    assert f"Pod {namespace}/web-2-a, container main cannot get its image" in said
+    assert '"nginx:9" not found' in said
+    assert "event Failed: nginx:9 is nowhere" in said
+    assert "of the past" not in said
+    assert "changed" not in failure.value.result or not failure.value.result["changed"]
+
+
+def test_pods_of_a_template_that_is_being_replaced_are_not_judged(
+    cluster: Cluster, namespace: str, quick: None
+) -> None:
+    """The cure of a wrong image must not fail for the Pods of the wrong one."""
+    apply(cluster, deployment(namespace), wait=False)
+    cluster.set_status(f"/apis/apps/v1/namespaces/{namespace}/deployments/web", observedGeneration=1)
+    own_pod(cluster, namespace, "web-1-a", {"state": {"waiting": {"reason": "InvalidImageName"}}})
+    with pytest.raises(ModuleFailed, match="cannot get its image"):
+        apply(cluster, deployment(namespace), wait_timeout=60)
+    with pytest.raises(ModuleFailed, match="waited 2 s .*: its controller has not seen generation 2"):
+        apply(cluster, deployment(namespace, minReadySeconds=1), wait_timeout=2)
+
+
+def test_repeated_crashes_end_the_wait_after_a_change_that_is_told(
+    cluster: Cluster, namespace: str, quick: None
+) -> None:
+    apply(cluster, deployment(namespace, replicas=1), wait=False)
+    died = {"exitCode": 3, "reason": "Error"}
+    state = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": died}}
+    path = own_pod(cluster, namespace, "web-1-a", {**state, "restartCount": 7})
+    crashes = itertools.count(8)
+
+    def crash() -> bool:
+        [status] = (cluster.get(path) or {})["status"]["containerStatuses"]
+        cluster.set_status(path, containerStatuses=[{**status, "restartCount": next(crashes)}])
+        return False
+
+    told = r"(?s)web-1-a, container main has crashed \d+ times.*exit code 3"
+    with pytest.raises(ModuleFailed, match=told) as failure, controller(crash):
+        apply(cluster, deployment(namespace, replicas=2), wait_timeout=60)
+    assert failure.value.result["changed"] is True
+
+
+def test_a_timeout_after_a_change_says_changed(cluster: Cluster, namespace: str) -> None:
+    for changed in (True, False):
+        with pytest.raises(ModuleFailed, match="waited 0 s for") as failure:
+            apply(cluster, deployment(namespace), wait_timeout=0)
+        assert failure.value.result.get("changed", False) is changed
+
+
+def test_check_mode_says_what_is_not_ready_and_shows_what_is_there(cluster: Cluster, namespace: str) -> None:
+    apply(cluster, deployment(namespace), config_map(namespace), wait=False)
+    for state in ("present", "ready"):
+        result = apply(cluster, deployment(namespace), config_map(namespace), check=True, state=state)
+        assert not result["changed"]
+        assert [obj["object"]["metadata"]["name"] for obj in result["objects"]] == ["web", "settings"]
+        assert result["objects"][0]["object"]["spec"]["replicas"] == 2
+        [warning] = result["warnings"]
+        assert warning.startswith(f"not ready now: Deployment {namespace}/web: its controller has not seen")
+    assert apply(cluster, deployment(namespace), check=True, wait=False)["warnings"] == []
+    planned = apply(cluster, deployment(namespace, replicas=3), check=True)
+    assert (planned["changed"], planned["warnings"]) == (True, [])  # it would be another one then
+
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "gone too far"}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "download", "namespace": namespace},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "m", "image": "x"}]}}},
+    }
+    apply(cluster, job, wait=False)
+    cluster.set_status(f"/apis/batch/v1/namespaces/{namespace}/jobs/download", conditions=[failed])
+    assert "the Job failed" in str(apply(cluster, job, check=True)["warnings"])
+
+    absent = {**config_map(namespace), "metadata": {"name": "to-come", "namespace": namespace}}
+    waited = apply(cluster, absent, check=True, state="ready")
+    assert waited["objects"][0]["object"]["metadata"]["name"] == "to-come"
+    assert waited["warnings"] == []  # a task before it may make it
+
+
+def test_two_runs_at_once_end_converged(cluster: Cluster, namespace: str) -> None:
+    """Ten rounds of three, each of which sees nothing and creates."""
+    for number in range(10):
+        definitions = [config_map(namespace, f"c{number}-{item}", a="1") for item in range(6)]
+        gate = threading.Barrier(3)
+
+        def run(definitions: list[Json] = definitions, gate: threading.Barrier = gate) -> list[tuple[str, str]]:
+            planner = plan.Planner(connection.connect(kubeconfig_call(cluster)))
+            steps = planner.present(definitions)
+            gate.wait(20)
+            waits.execute(planner, steps, waits.Deadline(20))
+            return [(step.action, (step.after or {})["data"]["a"]) for step in steps]
+
+        with ThreadPoolExecutor(3) as pool:
+            ended = [future.result(60) for future in [pool.submit(run) for _run in range(3)]]
+        assert ended == [[("create", "1")] * 6] * 3
+        assert not apply(cluster, *definitions)["changed"]
+
+
+def kubeconfig_call(cluster: Cluster) -> t.Any:
+    names = ("project", "cluster", "location", "connection", "context")
+    return types.SimpleNamespace(params={**dict.fromkeys(names), "kubeconfig": cluster.kubeconfig})
 
 
 def test_a_failed_job_fails_at_once(cluster: Cluster, namespace: str) -> None:
@@ -336,3 +496,22 @@ def test_only_the_clusters_own_authority_is_trusted(cluster: Cluster, config: Cl
     assert run_module("manifests", args(cluster.endpoint, cluster.ca_pem))["changed"]
     with pytest.raises(ModuleFailed, match=r"no answer from the Kubernetes API .*certificate verify failed"):
         run_module("manifests", args(cluster.endpoint, config.ca_pem))
+
+
+def test_a_dead_api_server_is_reported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by one patience for each object."""
+    monkeypatch.setattr(connection, "PATIENCE", 1.0, raising=False)
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        server = f"https://127.0.0.1:{unheard.getsockname()[1]}"
+        access = tmp_path / "kubeconfig"
+        clusters = {"clusters": [{"name": "c", "cluster": {"server": server}}], "users": [{"name": "u", "user": {}}]}
+        contexts = {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c"}
+        access.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **clusters, **contexts}))
+        begun = time.monotonic()
+        with pytest.raises(
+            ModuleFailed, match=f"no answer from the Kubernetes API {server}.*see that the cluster runs"
+        ):
+            args = {"kubeconfig": str(access), "definitions": [config_map("default", f"c{n}") for n in range(12)]}
+            run_module("manifests", args)
+    assert time.monotonic() - begun < 5

@@ -29,7 +29,7 @@ def test_life(cloud: Json, cloud_server: CloudServer) -> None:
         change={"mtu": 1460, "routing_config": {"routing_mode": "REGIONAL"}},
         diff=(
             {"routing_config": {"bgp_best_path_selection_mode": "LEGACY", "routing_mode": "GLOBAL"}, "mtu": 8896},
-            {"routing_config": {"routing_mode": "REGIONAL"}, "mtu": 1460},
+            {"routing_config": {"bgp_best_path_selection_mode": "LEGACY", "routing_mode": "REGIONAL"}, "mtu": 1460},
         ),
         look=lambda: cloud_server.find("compute", f"{NETWORKS}/vpc"),
     )

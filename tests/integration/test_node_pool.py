@@ -118,9 +118,9 @@ def test_the_life_of_a_plain_pool(cloud: Json, cloud_server: CloudServer) -> Non
     planned = run_module("node_pool", {**cloud, **CHANGED}, check=True, diff=True)
     assert [change["call"] for change in planned["plan"]["changes"]] == [
         "update_node_pool.machine",
-        "update_node_pool.labels",
         "update_node_pool.taints",
         "update_node_pool.tags",
+        "update_node_pool.labels",
         "update_node_pool.upgradeSettings",
         "set_node_pool_management",
         "set_node_pool_size",

@@ -66,7 +66,7 @@ def test_life(cloud: Json, cloud_server: CloudServer) -> None:
                     {"name": f"{REGION}/subnetworks/more", "source_ip_ranges_to_nat": ["PRIMARY_IP_RANGE"]},
                 ],
                 "min_ports_per_vm": 128,
-                "log_config": {"enable": False},
+                "log_config": {"enable": False, "filter": "ERRORS_ONLY"},
             },
         ),
         look=lambda: nats(cloud_server).get("nat"),
@@ -119,7 +119,7 @@ def test_addresses_of_the_users_own(cloud: Json, cloud_server: CloudServer) -> N
 
 def test_a_router_needs_a_network(cloud: Json) -> None:
     args = {key: value for key, value in NAT.items() if key != "network"}
-    with pytest.raises(ModuleFailed, match="network: None is not valid: there is no router lost"):
+    with pytest.raises(ModuleFailed, match="network: is not set: there is no router lost"):
         run_module("router_nat", {**cloud, **args, "router": "lost"})
 
 

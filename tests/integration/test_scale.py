@@ -18,6 +18,8 @@ __all__ = ["cluster", "namespace"]
 
 Json = dict[str, t.Any]
 
+MERGE = "application/merge-patch+json"
+
 
 @pytest.fixture
 def web(cluster: Cluster, namespace: str) -> str:
@@ -87,8 +89,12 @@ def test_pods_on_their_way_out_are_waited_for(cluster: Cluster, namespace: str, 
 
 
 def test_replicas_that_do_not_get_ready_are_told(cluster: Cluster, namespace: str, web: str) -> None:
-    with pytest.raises(ModuleFailed, match=rf"{namespace}/web to have 3 ready replicas.*generation 2"):
+    with pytest.raises(ModuleFailed, match=rf"Deployment {namespace}/web to be ready: .*generation 2") as failure:
         scale(cluster, namespace, 3, wait_timeout=0)
+    assert failure.value.result["changed"] is True
+    with pytest.raises(ModuleFailed) as failure:
+        scale(cluster, namespace, 3, wait_timeout=0)
+    assert failure.value.result.get("changed", False) is False
 
 
 def test_a_later_apply_takes_the_replicas_back_without_force(cluster: Cluster, namespace: str, web: str) -> None:
@@ -97,11 +103,43 @@ def test_a_later_apply_takes_the_replicas_back_without_force(cluster: Cluster, n
     assert wanted(cluster, web) == 2
 
 
-def test_an_apply_after_down_and_back_has_nothing_to_do(cluster: Cluster, namespace: str, web: str) -> None:
-    for replicas in (0, 2):
+@pytest.mark.parametrize("down", [0, 1])
+def test_regained_replicas_are_no_change(cluster: Cluster, namespace: str, web: str, down: int) -> None:
+    """As after every drill. Of what was scaled to none nobody owns the replicas any more."""
+    for replicas in (down, 2):
         scale(cluster, namespace, replicas, wait=False)
-    again = apply(cluster, deployment(namespace), wait=False)
-    assert not again["changed"], again["plan"]
+    assert "f:replicas" not in owned(cluster, web)
+    for check in (True, False):
+        again = apply(cluster, deployment(namespace), wait=False, check=check, diff=True)
+        assert not again["changed"], again["plan"]
+        assert again["diff"] == {"before": {}, "after": {}}
+        assert again["plan"] == {"action": "none", "changes": []}
+    assert "f:replicas" in owned(cluster, web)
+    version = (cluster.get(web) or {})["metadata"]["resourceVersion"]
+    assert not apply(cluster, deployment(namespace), wait=False)["changed"]
+    assert (cluster.get(web) or {})["metadata"]["resourceVersion"] == version
+
+    left_out = deployment(namespace)
+    del left_out["spec"]["replicas"]
+    assert apply(cluster, left_out, wait=False)["changed"] is not bool(down)  # the scaling's own entry holds it there
+
+
+def owned(cluster: Cluster, path: str) -> Json:
+    """What applying owns of the spec."""
+    rows = (cluster.get(path) or {})["metadata"]["managedFields"]
+    [entry] = [row for row in rows if row["operation"] == "Apply"]
+    return t.cast(Json, entry["fieldsV1"]["f:spec"])
+
+
+def test_by_hand_meanwhile_is_told_with_field_manager_and_option(cluster: Cluster, namespace: str, web: str) -> None:
+    cluster.request("PATCH", f"{web}/scale?fieldManager=kubectl", {"spec": {"replicas": 5}}, MERGE)
+    with pytest.raises(
+        ModuleFailed, match=r"Deployment .*/web: \.spec\.replicas is set by kubectl.*force_conflicts"
+    ) as found:
+        apply(cluster, deployment(namespace), wait=False)
+    assert (found.value.result["managers"], found.value.result["fields"]) == (["kubectl"], [".spec.replicas"])
+    assert apply(cluster, deployment(namespace), wait=False, force_conflicts=True)["changed"]
+    assert wanted(cluster, web) == 2
 
 
 def test_what_is_not_there(cluster: Cluster, namespace: str) -> None:

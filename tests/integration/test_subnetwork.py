@@ -58,7 +58,7 @@ def test_life(cloud: Json, cloud_server: CloudServer) -> None:
             {
                 "ip_cidr_range": "10.0.0.0/23",
                 "private_ip_google_access": False,
-                "secondary_ip_ranges": [SERVICES],
+                "secondary_ip_ranges": [*NODES["secondary_ip_ranges"], SERVICES],
                 "log_config": {"enable": True, "flow_sampling": 0.5},
             },
         ),

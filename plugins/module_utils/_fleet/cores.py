@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from .._call import Call, run_resource
-from .._errors import InvalidOption
+from .._errors import InvalidOption, having_changed
 from .._gcp.connect import connect
 from .._gke.names import check_location, check_name
 from .._naming import from_api, to_api
@@ -57,17 +57,18 @@ def fleet_feature(call: Call) -> Json:
     params = call.params
     spec = to_api(params["spec"] or {})
     if spec and list(spec) != [params["name"]]:
-        raise InvalidOption("spec", params["spec"], f"the spec of {params['name']}, the feature named")
+        raise InvalidOption("spec", params["spec"], f"give the settings of the feature that is named, {params['name']}")
     gcp = connect(call)
     hub = Hub(gcp, wait=params["wait"], timeout=params["wait_timeout"])
     ingress = spec.get("multiclusteringress")
     if ingress:
         ingress["configMembership"] = membership_path(gcp.project, ingress["configMembership"])
-    desired: Json = {key: value for key, value in (("spec", spec), ("labels", params["labels"])) if value}
+    desired: Json = to_api({"spec": spec or None, "labels": params["labels"]})
     resource = Feature(hub, params["name"], check_mode=call.check_mode, force=params["force"])
     result = run_resource(call, "feature", resource, desired)
     if params["state"] == "present" and hub.wait and not call.check_mode:
-        result["feature"] = from_api(resource.ready(params["memberships"]))
+        with having_changed(result["changed"]):
+            result["feature"] = from_api(resource.ready(params["memberships"]))
     return result
 
 

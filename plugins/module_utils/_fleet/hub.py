@@ -10,11 +10,11 @@ from __future__ import annotations
 import typing as t
 
 from .._gcp.connect import Gcp
-from .._gcp.operations import wait_operation
-from .._gcp.transport import Rest
+from .._gcp.operations import retry_while, wait_operation
+from .._gcp.projects import Projects
+from .._gcp.transport import Rest, is_stale
+from .._reconcile import Change, Json
 from .._wait import wait_for
-
-Json = dict[str, t.Any]
 
 UNSETTLED = frozenset({"CREATING", "DELETING", "UPDATING", "SERVICE_UPDATING", "ENABLING", "DISABLING"})
 
@@ -24,6 +24,7 @@ class Hub:
 
     def __init__(self, gcp: Gcp, *, wait: bool = True, timeout: float = 60.0) -> None:
         self.project = gcp.project
+        self.same_project = Projects(gcp).same
         self.wait = wait
         self.timeout = timeout
         self._rest: Rest = gcp.rest("gkehub")
@@ -48,7 +49,10 @@ class Hub:
         parent, _unused, own = name.rpartition("/")
         return self._write("POST", parent, name, body, {id_parameter: own}, lambda: self.find(name) is not None)
 
-    def update(self, name: str, body: Json, mask: t.Sequence[str]) -> Json:
+    def update(self, name: str, changes: t.Sequence[Change], desired: Json, live: Json) -> Json:
+        # What a patch replaces as a whole is read anew, since others may have changed it meanwhile.
+        now = self.find(name) or live
+        body, mask = patch([change.anew(desired, now) for change in changes])
         # The same patch twice has the effect of one, so it needs no look in between.
         return self._write("PATCH", name, name, body, {"updateMask": ",".join(mask)}, None)
 
@@ -69,15 +73,26 @@ class Hub:
         def look_up() -> Json | None:
             return {"name": "", "done": True} if landed and landed() else None
 
-        operation = self._rest.request(
-            method, f"v1/{path}", body=body, params=params, read=landed is None, landed=look_up
+        verb = {"POST": "create", "PATCH": "update", "DELETE": "delete"}[method]
+        what = f"{verb} {'/'.join(name.split('/')[-4:])}"
+        operation = retry_while(
+            is_stale,
+            lambda: self._rest.request(
+                method, f"v1/{path}", body=body, params=params, read=landed is None, landed=look_up
+            ),
+            timeout=self.timeout,
+            what=what,
         )
         if self.wait if wait is None else wait:
-            verb = {"POST": "create", "PATCH": "update", "DELETE": "delete"}[method]
             return wait_operation(
-                lambda seen: self._rest.get(f"v1/{seen['name']}"),
-                operation,
-                timeout=self.timeout,
-                what=f"{verb} {'/'.join(name.split('/')[-2:])}",
+                lambda seen: self._rest.get(f"v1/{seen['name']}"), operation, timeout=self.timeout, what=what
             )
         return operation
+
+
+def patch(changes: t.Sequence[Change]) -> tuple[Json, list[str]]:
+    """Body and update mask, which names whole fields of the first level, as Google takes them."""
+    body: Json = {}
+    for change in changes:
+        change.field.write(body, change.after)
+    return body, list(body)

@@ -8,36 +8,73 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import functools
+import re
 import typing as t
 
 from .._errors import CollectionError
-from .._naming import camel
-from .._reconcile import Change, Field, Json, same_value
+from .._gcp.projects import SameProject
+from .._reconcile import Change, Field, Json, Labels, same_value
 from .hub import Hub
-from .names import same_cluster
+from .names import same_cluster, same_membership
 
 STALE = (
     "its cluster is gone or was created anew since: register it again with recreate: true, "
     "or remove it with state: absent"
 )
+# What a feature says of a membership whose cluster it cannot reach any more.
+LOST_CONNECTION = re.compile(r"lost connection|unreachable|not reachable", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class StaleField(Field):
-    """Whether the cluster behind the membership is still the one that was registered."""
+    """Whether the cluster behind the membership is still the one that was registered; ``lost``: a feature denies it."""
+
+    lost: bool = False
 
     def read(self, document: t.Mapping[str, t.Any] | None) -> t.Any:
-        cluster = ((document or {}).get("endpoint") or {}).get("gkeCluster") or {}
-        return "missing" if cluster.get("clusterMissing") else "registered"
+        document = document or {}
+        cluster = (document.get("endpoint") or {}).get("gkeCluster") or {}
+        if cluster.get("clusterMissing"):
+            return "missing"
+        return "lost" if self.lost and "name" in document else "registered"
 
 
-MEMBERSHIP_FIELDS: tuple[Field, ...] = (
-    StaleField("cluster", None, same_value),
-    Field("endpoint.gke_cluster.resource_link", None, same_cluster),
-    Field("authority.issuer", None, same_value),
-    Field("description", "patch"),
-    Field("labels", "patch"),
-)
+def membership_fields(same_project: SameProject, *, lost: bool = False) -> tuple[Field, ...]:
+    same_link = functools.partial(same_cluster, same_project=same_project)
+    return (
+        StaleField("cluster", None, same_value, lost=lost),
+        Field("endpoint.gke_cluster.resource_link", None, same_link),
+        Field("authority.issuer", None, same_value),
+        Field("description", "patch"),
+        Labels("labels", "patch"),
+    )
+
+
+def has_lost_connection(membership: Json, features: t.Sequence[Json], same_project: SameProject) -> bool:
+    """Whether a feature has reported so of this registration, and not of one before it under the same name."""
+    for feature in features:
+        for name, entry in (feature.get("membershipStates") or {}).items():
+            state = entry.get("state") or {}
+            if (
+                state.get("code") == "ERROR"
+                and LOST_CONNECTION.search(state.get("description") or "")
+                and same_membership(membership["name"], name, same_project)
+                and not _before(state.get("updateTime"), membership.get("createTime"))
+            ):
+                return True
+    return False
+
+
+def _before(one: str | None, other: str | None) -> bool:
+    """Of two times as Google writes them; one that is missing tells nothing."""
+    return bool(one and other) and _time(str(one)) < _time(str(other))
+
+
+def _time(text: str) -> datetime.datetime:
+    # Nanoseconds are more than Python keeps.
+    return datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00"))
 
 
 def state_of(membership: Json) -> str:
@@ -50,13 +87,14 @@ def stale_warning(membership: Json) -> str | None:
         return None
     return (
         f"membership {membership['name'].rpartition('/')[2]} is READY but has no external_id: when this stays so, "
-        "the registration is stale; register it again with recreate: true"
+        "the registration is stale; remove it with state: absent, then register it again"
     )
 
 
 class Membership:
+    """``recreate``: a registration that is stale, or that a feature calls lost, is compared, so that it is replaced."""
+
     kind = "membership"
-    fields: t.Sequence[Field] = MEMBERSHIP_FIELDS
 
     def __init__(
         self,
@@ -71,7 +109,9 @@ class Membership:
         force: bool,
     ) -> None:
         self.name = name
+        self.fields: t.Sequence[Field] = membership_fields(hub.same_project)
         self._path = f"projects/{hub.project}/locations/{location}/memberships/{name}"
+        self.identity: Json = {"name": self._path}
         self._hub = hub
         self._issuer = issuer
         self._state = state
@@ -87,6 +127,10 @@ class Membership:
         missing = StaleField("cluster").read(live) == "missing"
         if missing and self._state == "present" and not self._recreate:
             raise CollectionError(f"membership {self.name} is stale: {STALE}", remedy=STALE)
+        if self._recreate and not missing:
+            features = self._hub.listed(f"projects/{self._hub.project}/locations/global", "features")
+            lost = has_lost_connection(live, features, self._hub.same_project)
+            self.fields = membership_fields(self._hub.same_project, lost=lost)
         return live
 
     def create(self, desired: Json) -> Json:
@@ -96,25 +140,9 @@ class Membership:
         return self._hub.create(self._path, "membershipId", body)
 
     def update(self, call: str, changes: t.Sequence[Change], desired: Json, live: Json) -> Json:
-        return self._hub.update(self._path, *patch(changes, live))
+        return self._hub.update(self._path, changes, desired, live)
 
     def delete(self, live: Json) -> Json:
         # Its successor takes the same name.
         wait = True if self._state == "present" else None
         return self._hub.delete(self._path, force=self._force, wait=wait)
-
-
-def patch(changes: t.Sequence[Change], live: Json) -> tuple[Json, list[str]]:
-    """Body and update mask. Labels are replaced as a whole, so what others have set is sent along."""
-    body: Json = {}
-    mask: list[str] = []
-    for change in changes:
-        key, *below = [camel(part) for part in change.field.path.split(".")]
-        place = body
-        for part in (key, *below)[:-1]:
-            place = place.setdefault(part, {})
-        own = change.field.path == "labels"
-        place[below[-1] if below else key] = {**(live.get("labels") or {}), **change.after} if own else change.after
-        if key not in mask:
-            mask.append(key)
-    return body, mask

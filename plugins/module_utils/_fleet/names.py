@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from .._errors import InvalidOption
+from .._gcp.projects import SameProject
 
 _ID = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _CLUSTER = re.compile(r"projects/([^/]+)/(?:locations|zones|regions)/([^/]+)/clusters/([^/]+)$")
@@ -19,7 +20,9 @@ _CLUSTER = re.compile(r"projects/([^/]+)/(?:locations|zones|regions)/([^/]+)/clu
 def check_id(option: str, name: str) -> str:
     """Google's rule for memberships. Raises InvalidOption."""
     if not _ID.fullmatch(name):
-        raise InvalidOption(option, name, "up to 63 lower-case letters, digits and hyphens, no hyphen at either end")
+        raise InvalidOption(
+            option, name, "give up to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
+        )
     return name
 
 
@@ -39,24 +42,19 @@ def membership_path(project: str, membership: str) -> str:
     return "/".join(parts if parts[0] == "projects" else ["projects", project, *parts])
 
 
-def same_cluster(desired: t.Any, live: t.Any) -> bool:
+def same_cluster(desired: t.Any, live: t.Any, same_project: SameProject) -> bool:
     """Links to one cluster: locations/ and zones/ are the same, a project's number may stand for its id."""
     want, have = _CLUSTER.search(str(desired)), _CLUSTER.search(str(live or ""))
     if not want or not have:
         return bool(desired == live)
-    return want.groups()[1:] == have.groups()[1:] and _same_project(want.group(1), have.group(1))
+    return want.groups()[1:] == have.groups()[1:] and same_project(want.group(1), have.group(1))
 
 
-def same_membership(desired: t.Any, live: t.Any) -> bool:
+def same_membership(desired: t.Any, live: t.Any, same_project: SameProject) -> bool:
     """A membership as name, as location and name, or as a full path, whose project may be id or number."""
     want, have = str(desired).strip("/").split("/"), str(live or "").strip("/").split("/")
-    projects = [path[1] if len(path) == 6 else "" for path in (want, have)]
-    if all(projects) and not _same_project(*projects):
-        return False
     size = min(len(want), len(have), 4)
-    return want[-size:] == have[-size:]
-
-
-def _same_project(one: str, other: str) -> bool:
-    # An id and a number cannot be told to differ without asking; two of one kind can.
-    return one == other or one.isdigit() != other.isdigit()
+    if want[-size:] != have[-size:]:
+        return False
+    projects = [path[1] for path in (want, have) if len(path) == 6]
+    return len(projects) < 2 or same_project(*projects)

@@ -7,15 +7,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
-from .._errors import NotFound, OperationFailed
 from .._naming import camel, to_api
 from .._reconcile import Change, Field, Json, same_link
+from .._wait import wait_for
 from .connect import Gcp
-from .operations import is_done, retry_while, wait_operation, when_free
+from .operations import cause_of, is_done, progress_of, retry_while, wait_operation, when_free
 from .transport import Rest, is_stale
 
 Params = Mapping[str, t.Any]
@@ -44,12 +43,15 @@ class ComputeObject:
         self.name: str = params["name"]
         self.project = gcp.project
         self.region: str = params.get("region") or ""
+        self.identity: Json = {"name": self.name}
         self._params = params
+        self._warn = gcp.warn
         self._wait: bool = params["wait"] and not gcp.plan_only
         self._timeout: float = params["wait_timeout"]
         self._rest: Rest = gcp.rest("compute")
         place = f"regions/{self.region}" if self.region else "global"
         self._scope = f"projects/{self.project}/{place}"
+        self._where = f" in {self.region}" if self.region else ""
         self.path = f"{self._scope}/{self.collection}/{self.name}"
 
     def desired(self) -> Json:
@@ -68,10 +70,12 @@ class ComputeObject:
     def update(self, call: str, changes: Sequence[Change], desired: Json, live: Json) -> Json | None:
         def landed() -> Json | None:
             now = self._rest.find(self.path)
-            return {} if all(c.field.same(c.after, c.field.read(now)) for c in changes) else None
+            return {} if all(change.is_in(now) for change in changes) else None
 
         def write() -> Json | None:
-            verb, path, body = self.request_of(call, changes, desired, self._rest.find(self.path) or live)
+            now = self._rest.find(self.path) or live
+            current = [change.anew(desired, now) for change in changes]
+            verb, path, body = self.request_of(call, current, desired, now)
             return self._write(verb, path, body, call, landed)
 
         # Somebody else changed it between our read and our write: read again.
@@ -85,19 +89,26 @@ class ComputeObject:
         return "PATCH", self.path, body
 
     def delete(self, live: Json) -> Json | None:
-        try:
-            return self._write("DELETE", self.path, None, "delete", self._is_gone)
-        except NotFound:
-            return None
+        return self._write("DELETE", self.path, None, "delete", self._is_gone)
 
     def _write(
-        self, verb: str, path: str, body: Json | None, does: str, landed: Callable[[], Json | None]
+        self,
+        verb: str,
+        path: str,
+        body: Json | Callable[[], Json] | None,
+        does: str,
+        landed: Callable[[], Json | None],
     ) -> Json | None:
-        """Send a change and wait for it; returns the operation only when it is not waited for."""
-        what = f"{does} {self.kind} {self.name}"
-        operation = when_free(
-            lambda: self._rest.request(verb, path, body=body, landed=landed), timeout=self._timeout, what=what
-        )
+        """Send a change and wait for it; returns the operation only when it is not waited for.
+
+        A ``body`` that is a function is asked for anew before each attempt.
+        """
+        what = f"{does} {self.kind} {self.name}{self._where}"
+
+        def attempt() -> Json:
+            return self._rest.request(verb, path, body=body() if callable(body) else body, landed=landed)
+
+        operation = when_free(attempt, timeout=self._timeout, what=what)
         if not operation or not self._wait:
             return operation or None
         wait_operation(self._look, operation, timeout=self._timeout, what=what)
@@ -109,15 +120,22 @@ class ComputeObject:
     def _settle(self) -> None:
         """Wait for what a run that was killed, or did not wait, has left under way on this object.
 
-        How that ends is its own affair: the object is read afterwards.
+        How that ends is told, but it is no failure of ours: the object is read afterwards.
         """
         query = {"filter": 'status != "DONE"', "maxResults": 500}
         running = self._rest.find(f"{self._scope}/operations", query) or {}
         for operation in running.get("items") or ():
             if same_link(self.path, operation.get("targetLink")) and not is_done(operation):
-                what = f"operation under way on {self.kind} {self.name}"
-                with contextlib.suppress(OperationFailed):
-                    wait_operation(self._look, operation, timeout=self._timeout, what=what)
+                what = f"an operation under way on {self.kind} {self.name}"
+                ended = wait_for(
+                    lambda operation=operation: self._look(operation),  # type: ignore[misc]
+                    is_done,
+                    timeout=self._timeout,
+                    what=what,
+                    why=progress_of,
+                )
+                if cause := cause_of(ended):
+                    self._warn(f"{what} that this run has not started has failed: {cause}")
 
     def _is_there(self) -> Json | None:
         return {} if self._rest.find(self.path) is not None else None

@@ -30,6 +30,7 @@ else:
 
 from .._call import Call
 from .._errors import ApiError, InvalidOption, MissingLibrary, NotFound
+from .._secrets import HIDDEN, check_header_secret
 from .transport import Rest, is_disabled, translated
 
 if t.TYPE_CHECKING:
@@ -87,10 +88,18 @@ class Gcp:
     """Google Cloud as one module call sees it."""
 
     def __init__(
-        self, login: Login, *, project: str, endpoints: dict[str, str], universe: str, plan_only: bool
+        self,
+        login: Login,
+        *,
+        project: str,
+        endpoints: dict[str, str],
+        universe: str,
+        plan_only: bool,
+        warn: t.Callable[[str], None],
     ) -> None:
         self.project = project
         self.plan_only = plan_only  # check mode
+        self.warn = warn  # tells the user without failing
         self._login = login
         self._endpoints = endpoints
         self._universe = universe
@@ -155,6 +164,7 @@ def connect(call: Call) -> Gcp:
         endpoints=endpoints,
         universe=params["universe_domain"] or "",
         plan_only=call.check_mode,
+        warn=call.warn,
     )
 
 
@@ -164,7 +174,7 @@ def check_endpoints(given: dict[str, t.Any]) -> dict[str, str]:
     for service, url in given.items():
         option = f"api_endpoints.{service}"
         if service not in BASE_PATHS:
-            raise InvalidOption("api_endpoints", service, f"services are {', '.join(sorted(BASE_PATHS))}")
+            raise InvalidOption("api_endpoints", service, f"name one of {', '.join(sorted(BASE_PATHS))}")
         try:
             parts = urllib.parse.urlsplit(str(url))
             host, _port = parts.hostname, parts.port
@@ -173,7 +183,7 @@ def check_endpoints(given: dict[str, t.Any]) -> dict[str, str]:
         if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or "@" in parts.netloc:
             raise InvalidOption(option, url, "give a base URL such as https://HOST/PATH/")
         if parts.scheme == "http" and not _is_loopback(host):
-            raise InvalidOption(option, url, "plain http is for loopback addresses only; use https")
+            raise InvalidOption(option, url, "use https: plain http is for loopback addresses only")
         checked[service] = str(url).rstrip("/") + "/"
     return checked
 
@@ -197,10 +207,12 @@ def _check_auth(params: dict[str, t.Any]) -> None:
     kind = params["auth_kind"]
     for option, needs in KIND_OF_OPTION.items():
         if params[option] and kind != needs and not _from_environment(option):
-            given = "(hidden)" if option in ("access_token", "service_account_contents") else params[option]
+            given = HIDDEN if option in ("access_token", "service_account_contents") else params[option]
             raise InvalidOption(option, given, f"it needs auth_kind: {needs}, which is {kind}")
-    if kind == "accesstoken" and not params["access_token"]:
-        raise InvalidOption("access_token", None, "auth_kind accesstoken needs it")
+    if kind == "accesstoken":
+        if not params["access_token"]:
+            raise InvalidOption("access_token", None, "auth_kind accesstoken needs it")
+        check_header_secret("access_token", params["access_token"])
     if kind == "serviceaccount" and bool(params["service_account_file"]) == bool(params["service_account_contents"]):
         raise InvalidOption(
             "service_account_file",
@@ -258,7 +270,7 @@ def _service_account(options: dict[str, t.Any]) -> tuple[t.Any, str | None]:
         credentials = google.oauth2.service_account.Credentials.from_service_account_info(info)
     except (OSError, ValueError, AttributeError, TypeError) as error:
         # The text of a key never reaches an error: json's and google-auth's messages quote none of it.
-        given = options[option] if option == "service_account_file" else "(hidden)"
+        given = options[option] if option == "service_account_file" else HIDDEN
         raise InvalidOption(option, given, f"give a service account's JSON key ({error})") from None
     return credentials.with_scopes(options["scopes"]), info.get("project_id")
 

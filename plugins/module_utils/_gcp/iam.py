@@ -11,7 +11,7 @@ import re
 import typing as t
 from collections.abc import Callable, Sequence
 
-from .._errors import ApiError, CollectionError, Conflict, InvalidOption, NotFound
+from .._errors import ApiError, CollectionError, Conflict, InvalidOption, having_changed
 from .._naming import to_api
 from .._reconcile import Change, Field, Json
 from .._wait import wait_for
@@ -48,7 +48,9 @@ class ServiceAccount:
         self._params = params
         self._settle = not gcp.plan_only and params["wait"]
         self._rest = gcp.rest("iam")
-        self._accounts = f"v1/projects/{gcp.project}/serviceAccounts"
+        resource = f"projects/{gcp.project}/serviceAccounts"
+        self.identity: Json = {"name": f"{resource}/{self.email}", "email": self.email}
+        self._accounts = f"v1/{resource}"
         self.path = f"{self._accounts}/{self.email}"
 
     def desired(self) -> Json:
@@ -60,16 +62,17 @@ class ServiceAccount:
     def create(self, desired: Json) -> None:
         account = {key: value for key, value in desired.items() if key != "disabled"}
         self._rest.post(self._accounts, {"accountId": self.name, "serviceAccount": account}, landed=self.get)
-        if self._settle or desired.get("disabled"):
-            # A new account is not seen everywhere at once; who comes next needs it.
-            wait_for(
-                self.get,
-                lambda live: live is not None,
-                timeout=self._params["wait_timeout"],
-                what=f"service account {self.email} to be seen",
-            )
-        if desired.get("disabled"):
-            self._switch(True)
+        with having_changed():
+            if self._settle or desired.get("disabled"):
+                # A new account is not seen everywhere at once; who comes next needs it.
+                wait_for(
+                    self.get,
+                    lambda live: live is not None,
+                    timeout=self._params["wait_timeout"],
+                    what=f"service account {self.email} to be seen",
+                )
+            if desired.get("disabled"):
+                self._switch(True)
 
     def update(self, call: str, changes: Sequence[Change], desired: Json, live: Json) -> None:
         if call == "switch":
@@ -80,7 +83,7 @@ class ServiceAccount:
 
         def landed() -> Json | None:
             now = self.get()
-            return now if all(c.field.same(c.after, c.field.read(now)) for c in changes) else None
+            return now if all(change.is_in(now) for change in changes) else None
 
         self._rest.patch(self.path, {"serviceAccount": to_api(body), "updateMask": ",".join(paths)}, landed=landed)
 
@@ -89,10 +92,7 @@ class ServiceAccount:
         self._rest.post(f"{self.path}:{'disable' if disabled else 'enable'}", read=True)
 
     def delete(self, live: Json) -> None:
-        try:
-            self._rest.delete(self.path, landed=lambda: {} if self.get() is None else None)
-        except NotFound:
-            return
+        self._rest.delete(self.path, landed=lambda: {} if self.get() is None else None)
 
 
 def account_email(name: str, project: str) -> str:
@@ -196,6 +196,7 @@ class Member:
 
     kind = "IAM member"
     fields: Sequence[Field] = ()
+    identity: t.ClassVar[Json] = {}  # what is stated is all there is to it
 
     def __init__(self, gcp: Gcp, params: Params) -> None:
         self._gcp = gcp

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from .._errors import InvalidOption
+from .._errors import Conflict, InvalidOption
 from .._reconcile import Change, Field, Json, same_link, same_stated
 from .compute import ComputeObject, Params, link
 from .connect import Gcp
@@ -99,12 +99,27 @@ class RouterNat(ComputeObject):
         entry = {**DEFAULTS, **_entry_of(desired)}
         if "logConfig" in entry:
             entry["logConfig"] = {"filter": "ALL", **entry["logConfig"]}
-        if router is not None:
-            if "network" in desired and not same_link(desired["network"], router.get("network")):
-                raise InvalidOption(
-                    "network", self._params["network"], f"router {self.router} is in {router.get('network')}"
-                )
-            return self._patch([*(router.get("nats") or []), entry], "create")
+        if router is None:
+            try:
+                return self._create_router(desired, entry)
+            except Conflict:
+                # Another run has made the router for a NAT of its own, or for this one.
+                router = super().get()
+                if router is None or self._entry(router) is not None:
+                    raise
+        if "network" in desired and not same_link(desired["network"], router.get("network")):
+            raise InvalidOption(
+                "network", self._params["network"], f"router {self.router} is in {router.get('network')}"
+            )
+
+        def added(nats: list[Json]) -> list[Json]:
+            if any(nat["name"] == self.name for nat in nats):
+                raise Conflict(f"router {self.router} has a NAT {self.name} by now", code=409, status="ALREADY_EXISTS")
+            return [*nats, entry]
+
+        return self._patch(added, entry, "create")
+
+    def _create_router(self, desired: Json, entry: Json) -> Json | None:
         if "network" not in desired:
             raise InvalidOption("network", None, f"there is no router {self.router}: name the network to make it in")
         body = {
@@ -117,12 +132,12 @@ class RouterNat(ComputeObject):
         return self._write("POST", f"{self._scope}/routers", body, "create", self._is_there)
 
     def update(self, call: str, changes: Sequence[Change], desired: Json, live: Json) -> Json | None:
-        router = self._rest.get(self.path)
         stated = _entry_of(desired)
         if "logConfig" in stated:
             stated["logConfig"] = {**(live.get("logConfig") or {}), **stated["logConfig"]}
-        nats = [{**nat, **stated} if nat["name"] == self.name else nat for nat in router.get("nats") or []]
-        return self._patch(nats, "update")
+        return self._patch(
+            lambda nats: [{**nat, **stated} if nat["name"] == self.name else nat for nat in nats], stated, "update"
+        )
 
     def delete(self, live: Json) -> Json | None:
         router = self._rest.find(self.path)
@@ -132,16 +147,19 @@ class RouterNat(ComputeObject):
         unused = not (others or router.get("bgpPeers") or router.get("interfaces"))
         if unused and router.get("description") == MADE_HERE:
             return super().delete(router)
-        return self._patch(others, "delete")
+        return self._patch(lambda nats: [nat for nat in nats if nat["name"] != self.name], None, "delete")
 
-    def _patch(self, nats: list[Json], does: str) -> Json | None:
+    def _patch(self, edit: Callable[[list[Json]], list[Json]], entry: Json | None, does: str) -> Json | None:
+        """Edit the list as it is at the moment of the request, since others edit it too; ``entry``: ours afterwards."""
+
+        def body() -> Json:
+            return {"nats": edit(self._rest.get(self.path).get("nats") or [])}
+
         def landed() -> Json | None:
-            now = (self._rest.find(self.path) or {}).get("nats") or []
-            by_name = {nat["name"]: nat for nat in now}
-            same = len(now) == len(nats) and all(same_stated(nat, by_name.get(nat["name"])) for nat in nats)
-            return {} if same else None
+            now = self._entry(self._rest.find(self.path))
+            return {} if (now is None if entry is None else same_stated(entry, now)) else None
 
-        return self._write("PATCH", self.path, {"nats": nats}, does, landed)
+        return self._write("PATCH", self.path, body, does, landed)
 
     def _entry(self, router: Json | None) -> Json | None:
         nats = (router or {}).get("nats") or []

@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Sequence
 
 from .._errors import ImmutableField, InvalidOption
-from .._reconcile import Change, Field, Json, same_link, same_set, same_stated
+from .._reconcile import Change, Field, Json, Labels, same_link, same_set, same_stated
 from .compute import ComputeObject, Params, link
 from .connect import Gcp
 
@@ -68,6 +68,11 @@ def same_ranges(desired: t.Any, live: t.Any) -> bool:
     return all(same_stated(item, have.get(item["rangeName"])) for item in desired)
 
 
+def merged_ranges(desired: t.Any, live: t.Any) -> list[Json]:
+    """Secondary ranges are replaced as a whole, so those of others are sent along."""
+    return list({item["rangeName"]: item for item in [*(live or []), *desired]}.values())
+
+
 def same_purpose(desired: t.Any, live: t.Any) -> bool:
     return bool(desired == (live or "PRIVATE"))
 
@@ -92,7 +97,7 @@ class Subnetwork(ComputeObject):
         Field("ip_cidr_range", "expandIpCidrRange", same_range),
         Field("private_ip_google_access", "setPrivateIpGoogleAccess"),
         Field("role", "patch"),
-        Field("secondary_ip_ranges", "patch", same_ranges),
+        Field("secondary_ip_ranges", "patch", same_ranges, merged_ranges),
         Field("log_config", "patch"),
     )
 
@@ -113,10 +118,9 @@ class Subnetwork(ComputeObject):
         if call != "patch":
             return "POST", f"{self.path}/{call}", {key: desired[key] for key in (_ONE_FIELD_CALLS[call],)}
         verb, path, body = super().request_of(call, changes, desired, live)
-        if "secondaryIpRanges" in body:
-            ranges = {item["rangeName"]: item for item in live.get("secondaryIpRanges") or []}
-            ranges.update({item["rangeName"]: item for item in body["secondaryIpRanges"]})
-            body["secondaryIpRanges"] = list(ranges.values())
+        for change in changes:
+            if change.field.path == "secondary_ip_ranges":
+                body["secondaryIpRanges"] = change.after
         return verb, path, body
 
 
@@ -215,7 +219,7 @@ class Address(ComputeObject):
         Field("subnetwork", same=same_link),
         Field("network_tier"),
         Field("description"),
-        Field("labels", "setLabels"),
+        Labels("labels", "setLabels"),
     )
 
     def desired(self) -> Json:
@@ -230,5 +234,5 @@ class Address(ComputeObject):
         return body
 
     def request_of(self, call: str, changes: Sequence[Change], desired: Json, live: Json) -> tuple[str, str, Json]:
-        labels = {**(live.get("labels") or {}), **desired["labels"]}
-        return "POST", f"{self.path}/setLabels", {"labels": labels, "labelFingerprint": live.get("labelFingerprint")}
+        body = {"labels": changes[0].after, "labelFingerprint": live.get("labelFingerprint")}
+        return "POST", f"{self.path}/setLabels", body

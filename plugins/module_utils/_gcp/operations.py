@@ -10,12 +10,14 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Callable, Mapping
 
-from .._errors import CollectionError, OperationFailed
+from .._errors import CollectionError, OperationFailed, having_changed
 from .._wait import Backoff, Clock, wait_for
 from .remedies import remedy_for
 from .transport import is_busy
 
 Json = dict[str, t.Any]
+# Where an OperationProgress.Metric of container v1 has its value.
+_METRIC_VALUES = ("stringValue", "intValue", "doubleValue")
 T = t.TypeVar("T")
 
 
@@ -39,15 +41,30 @@ def cause_of(operation: Mapping[str, t.Any]) -> str:
 
 
 def progress_of(operation: Mapping[str, t.Any]) -> str:
-    """One line on where an operation stands."""
+    """One line on where an operation stands.
+
+    How far it is: compute tells a percentage, container stages with metrics and a text, gkehub a text.
+    """
     state = operation.get("status") or ("DONE" if operation.get("done") else "RUNNING")
     line = f"operation {operation.get('name', '?')} is {state}"
     progress = operation.get("progress")
     if isinstance(progress, int):
         return f"{line} ({progress}%)"
-    if operation.get("detail"):
-        return f"{line} ({operation['detail']})"
-    return line
+    told = stages_of(progress or {}) + [operation.get("detail"), (operation.get("metadata") or {}).get("statusDetail")]
+    return line + (f" ({'; '.join(filter(None, told))})" if any(told) else "")
+
+
+def stages_of(progress: Mapping[str, t.Any]) -> list[str | None]:
+    """What a container operation's progress says of the stages that run now."""
+    parts = [stage for stage in progress.get("stages") or () if stage.get("status") == "RUNNING"] or [progress]
+    lines: list[str | None] = []
+    for part in parts:
+        metrics = (
+            f"{metric.get('name')} {next((metric[key] for key in _METRIC_VALUES if key in metric), '')}"
+            for metric in part.get("metrics") or ()
+        )
+        lines.append(": ".join(filter(None, (part.get("name"), ", ".join(metrics)))) or None)
+    return lines
 
 
 def check_operation(operation: Json, *, what: str) -> Json:
@@ -73,7 +90,7 @@ def wait_operation(
     backoff: Backoff | None = None,
     clock: Clock | None = None,
 ) -> Json:
-    """Wait until the operation has ended well; return its last state.
+    """Wait until an operation that this call has started has ended well; return its last state.
 
     ``look(operation)`` fetches the current state; all states are API JSON with enums spelled as names.
     ``what`` says what is being done ("create network vpc"). Raises OperationFailed and WaitTimeout.
@@ -84,8 +101,9 @@ def wait_operation(
         # The answer of the write is the first look.
         return first.pop() if first else look(operation)
 
-    ended = wait_for(seen, is_done, timeout=timeout, what=what, why=progress_of, backoff=backoff, clock=clock)
-    return check_operation(ended, what=what)
+    with having_changed():
+        ended = wait_for(seen, is_done, timeout=timeout, what=what, why=progress_of, backoff=backoff, clock=clock)
+        return check_operation(ended, what=what)
 
 
 def retry_while(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterator, Sequence
 
-from .._errors import InvalidOption
+from .._errors import InvalidOption, having_changed
 from .._reconcile import Change, Field, Json, Plan
 from .compute import Params
 from .connect import Gcp
@@ -23,6 +23,12 @@ BATCH_GET = 30
 
 # Where Google's name of a service agent does not follow from the API's name.
 AGENT_DOMAINS = {"container.googleapis.com": "container-engine-robot", "compute.googleapis.com": "compute-system"}
+
+
+def service_agent(api: str, number: str) -> str:
+    """How Google names the service agent of an API in the project with this number."""
+    domain = AGENT_DOMAINS.get(api, f"gcp-sa-{api.partition('.')[0]}")
+    return f"service-{number}@{domain}.iam.gserviceaccount.com"
 
 
 class Services:
@@ -47,7 +53,8 @@ class Services:
         operations: list[Json] = []
         if differing and not self._plan_only:
             operations = self._switch(differing, on=wanted == "ENABLED")
-            live = self._read()
+            with having_changed():
+                live = self._read()
         elif self._plan_only:
             live = {name: {**service, "state": wanted} for name, service in live.items()}
         result: Json = {
@@ -61,7 +68,8 @@ class Services:
             },
         }
         if self._params["service_identity"] and wanted == "ENABLED":
-            result["identities"] = {name: self._identity(name, live[name]) for name in self.names}
+            with having_changed(bool(differing)):
+                result["identities"] = {name: self._identity(name, live[name]) for name in self.names}
         if operations:
             result["operations"] = operations
         return result
@@ -83,14 +91,15 @@ class Services:
     def _switch(self, names: list[str], *, on: bool) -> list[Json]:
         """Enable or disable; the operations that are left to themselves when wait is false."""
         unfinished = []
-        for batch in batches(names, BATCH_ENABLE if on else 1):
+        for done, batch in enumerate(batches(names, BATCH_ENABLE if on else 1)):
             if on:
                 path, body = f"v1/{self._parent}/services:batchEnable", {"serviceIds": list(batch)}
             else:
                 path = f"v1/{self._parent}/services/{batch[0]}:disable"
                 body = {"disableDependentServices": self._params["disable_dependent_services"]}
-            # To enable (or disable) twice is to do it once: such a write may simply be repeated.
-            operation = self._rest.post(path, body, read=True)
+            with having_changed(done > 0):
+                # To enable (or disable) twice is to do it once: such a write may simply be repeated.
+                operation = self._rest.post(path, body, read=True)
             what = f"{'enable' if on else 'disable'} {', '.join(batch)}"
             if self._params["wait"]:
                 wait_operation(self._look, operation, timeout=self._params["wait_timeout"], what=what)
@@ -102,8 +111,7 @@ class Services:
         """The address of the API's service agent, made if need be; in check mode as Google will name it."""
         if self._plan_only:
             number = str(live.get("parent") or live.get("name") or "").split("/")[1:2]
-            domain = AGENT_DOMAINS.get(name, f"gcp-sa-{name.partition('.')[0]}")
-            return f"service-{number[0] if number else 'NUMBER'}@{domain}.iam.gserviceaccount.com"
+            return service_agent(name, number[0] if number else "NUMBER")
         path = f"v1beta1/{self._parent}/services/{name}:generateServiceIdentity"
         operation = self._rest.post(path, read=True)
         what = f"service identity of {name}"

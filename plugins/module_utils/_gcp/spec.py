@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change in any release.
 
-"""Argument specifications that modules share; documented in doc_fragments/_gcp.py and _wait.py."""
+"""Argument specifications that modules share; documented in doc_fragments/_gcp.py, _labels.py and _wait.py."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ GCP_SPEC: Spec = {
     "api_endpoints": {"type": "dict", "default": {}},
 }
 
+PURGE_SPEC: Spec = {"purge_labels": {"type": "bool", "default": False}}
 STATE_SPEC: Spec = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+
+LABELS_SPEC: Spec = {"labels": {"type": "dict"}, **PURGE_SPEC}
 
 
 def wait_spec(timeout: int) -> Spec:

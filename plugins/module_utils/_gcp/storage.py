@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from .._errors import Conflict, NotFound
 from .._naming import to_api
-from .._reconcile import Change, Field, Json, same_stated
+from .._reconcile import Change, Field, Json, Labels
 from .compute import Params, top_level
 from .connect import Gcp
 
@@ -31,11 +31,12 @@ class Bucket:
         Field("iam_configuration.uniform_bucket_level_access.enabled", "patch"),
         Field("iam_configuration.public_access_prevention", "patch"),
         Field("versioning.enabled", "patch"),
-        Field("labels", "patch", same_stated),
+        Labels("labels", "patch"),
     )
 
     def __init__(self, gcp: Gcp, params: Params) -> None:
         self.name: str = params["name"]
+        self.identity: Json = {"name": self.name}
         self.project = gcp.project
         self._params = params
         self._rest = gcp.rest("storage")
@@ -66,10 +67,15 @@ class Bucket:
 
     def update(self, call: str, changes: Sequence[Change], desired: Json, live: Json) -> None:
         body = {key: desired[key] for key in top_level(changes, desired)}
+        for change in changes:
+            if change.field.path == "labels":
+                # In a JSON merge patch null is what removes a key, and a key that is not named stays.
+                gone = (change.before or {}).keys() - change.after.keys()
+                body["labels"] = {**desired["labels"], **dict.fromkeys(gone)}
 
         def landed() -> Json | None:
             now = self.get()
-            return now if all(c.field.same(c.after, c.field.read(now)) for c in changes) else None
+            return now if all(change.is_in(now) for change in changes) else None
 
         self._rest.patch(self.path, body, landed=landed)
 
@@ -78,8 +84,6 @@ class Bucket:
             self._empty()
         try:
             self._rest.delete(self.path, landed=self._is_gone)
-        except NotFound:
-            return
         except Conflict as error:
             if "not empty" not in error.message:
                 raise

@@ -101,8 +101,17 @@ def is_busy(error: Exception) -> bool:
 
 
 def is_stale(error: Exception) -> bool:
-    """Somebody changed the object between a read and the write built on it: read again."""
-    return isinstance(error, Conflict) and (error.code == 412 or error.status == "ABORTED")
+    """Somebody changed the object between a read and the write built on it: read again.
+
+    GKE says FAILED_PRECONDITION "Labels could not be set due to fingerprint mismatch".
+    """
+    if isinstance(error, Conflict):
+        return error.code == 412 or error.status == "ABORTED"
+    return (
+        isinstance(error, ApiError)
+        and error.status == "FAILED_PRECONDITION"
+        and "fingerprint mismatch" in error.message
+    )
 
 
 def may_have_landed(error: Exception) -> bool:
@@ -184,6 +193,11 @@ def translated(what: str) -> Iterator[None]:
         raise CollectionError(
             f"{what}: no access token: {error.args[0] if error.args else error}", api_status="UNAUTHENTICATED"
         ) from error
+    except requests.exceptions.InvalidHeader:
+        # Its text quotes the header, which holds the token.
+        raise CollectionError(
+            f"{what}: the credentials or quota_project hold characters that cannot be in an HTTP header"
+        ) from None
     except requests.exceptions.RequestException as error:
         raise Unreachable(f"{what}: no answer: {error}", sent=not _never_sent(error)) from error
     except Exception as error:

@@ -11,8 +11,8 @@ import typing as t
 
 from .._errors import ApiError
 from .._gcp.connect import Gcp
-from .._gcp.operations import wait_operation, when_free
-from .._gcp.transport import persist, translated
+from .._gcp.operations import progress_of, retry_while, wait_operation
+from .._gcp.transport import is_busy, is_stale, persist, translated
 from .._wait import wait_for
 from .explain import state_text
 from .fields import UNSETTLED
@@ -21,6 +21,11 @@ from .messages import from_message, to_message
 Json = dict[str, t.Any]
 
 REQUEST_TIMEOUT = 90.0  # seconds of one request
+
+
+def location_of(target: str) -> str:
+    """The zone or region in the path of a cluster or node pool."""
+    return target.partition("/clusters/")[0].rpartition("/")[2]
 
 
 class Gke:
@@ -69,7 +74,13 @@ class Gke:
         def attempt() -> Json:
             return persist(lambda: self._send(method, body()), read=False, landed=look_up)
 
-        operation = when_free(attempt, timeout=self.timeout, what=f"{what}: another operation to end")
+        what = f"{what} in {location_of(target)}"
+        operation = retry_while(
+            lambda error: is_busy(error) or is_stale(error),
+            attempt,
+            timeout=self.timeout,
+            what=f"{what}: another operation to end",
+        )
         if self.wait if wait is None else wait:
             location = target.partition("/clusters/")[0]
             return wait_operation(
@@ -93,14 +104,20 @@ class Gke:
             None,
         )
 
-    def settled(self, look: t.Callable[[], Json | None], what: str) -> Json | None:
+    def settled(self, look: t.Callable[[], Json | None], *, target: str, what: str) -> Json | None:
         """The object once nothing is being done to it: what an earlier run left under way is waited for."""
+
+        def progress(seen: Json | None) -> str:
+            operation = self.running(target)
+            return f"{state_text(seen)}; {progress_of(operation)}" if operation else state_text(seen)
+
         return wait_for(
             look,
             lambda seen: seen is None or seen.get("status") not in UNSETTLED,
             timeout=self.timeout,
-            what=f"{what} to settle",
+            what=f"{what} in {location_of(target)} to settle",
             why=state_text,
+            brief=progress,
         )
 
     def _send(self, method: str, body: Json) -> Json:

@@ -11,10 +11,11 @@ import base64
 import typing as t
 
 from .._errors import CollectionError, ImmutableField, InvalidOption
+from .._gcp.projects import SameProject
 from .._reconcile import Change, Field, Json
 from .api import Gke
 from .explain import broken
-from .fields import BROKEN, CLUSTER_FIELDS
+from .fields import BROKEN, cluster_fields
 from .names import ClusterName, Version, at_least
 from .updates import cluster_update, resource_labels
 
@@ -23,12 +24,20 @@ class Cluster:
     """``patient``: wait until what is under way has ended (neither in check mode nor with wait: false)."""
 
     kind = "cluster"
-    fields: t.Sequence[Field] = CLUSTER_FIELDS
 
     def __init__(
-        self, gke: Gke, path: ClusterName, *, state: str, check_mode: bool, min_version: str | None = None
+        self,
+        gke: Gke,
+        path: ClusterName,
+        *,
+        same_project: SameProject,
+        state: str,
+        check_mode: bool,
+        min_version: str | None = None,
     ) -> None:
         self.name = path.cluster
+        self.fields: t.Sequence[Field] = cluster_fields(same_project)
+        self.identity: Json = {"name": path.cluster, "location": path.location}
         self._gke = gke
         self._path = path
         self._state = state
@@ -38,7 +47,7 @@ class Cluster:
     def get(self) -> Json | None:
         what = f"cluster {self.name}"
         patient = self._gke.wait and not self._check_mode
-        live = self._gke.settled(self._look, what) if patient else self._look()
+        live = self._gke.settled(self._look, target=str(self._path), what=what) if patient else self._look()
         if live is None or self._state == "absent":
             return None if live is not None and live.get("status") == "STOPPING" else live
         if live.get("status") == "STOPPING":
@@ -69,8 +78,12 @@ class Cluster:
 
         def body() -> Json:
             if method == "set_labels":
-                # The fingerprint of now: an operation that was waited for may have moved it on.
-                return {"name": str(self._path), **resource_labels(changes, self._look() or live)}
+                # The labels and fingerprint of now: an operation that was waited for may have moved them on.
+                now = self._look() or live
+                return {
+                    "name": str(self._path),
+                    **resource_labels([change.anew(desired, now) for change in changes], now),
+                }
             return {"name": str(self._path), "update": cluster_update(group, changes)}
 
         what = f"update {', '.join(change.field.path for change in changes)} of cluster {self.name}"
@@ -121,7 +134,7 @@ def pick_version(config: Json, channel: str, floor: str) -> str | None:
     enough = sorted((one for one in found["validVersions"] if at_least(one, floor)), key=Version.parse)
     if not enough:
         newest = max(found["validVersions"], key=Version.parse)
-        raise InvalidOption("min_version", floor, f"offered by channel {channel}, whose newest version is {newest}")
+        raise InvalidOption("min_version", floor, f"channel {channel} has none so new: its newest version is {newest}")
     return t.cast(str, enough[0])
 
 
@@ -140,7 +153,7 @@ def _check_stated(option: str, stated: str, least: Version | None) -> None:
     # A prefix such as 1.34 stands for the newest version that it matches.
     size = sum(part is not None for part in given.parts)
     if least and given < Version(t.cast(t.Any, (*least.parts[:size], *(None,) * (4 - size)))):
-        raise InvalidOption(option, stated, "not below min_version")
+        raise InvalidOption(option, stated, "it is below min_version")
 
 
 def explain_immutable(error: ImmutableField) -> ImmutableField:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import typing as t
 
 from .._call import Call, run_resource
-from .._errors import ImmutableField, InvalidOption
+from .._errors import ImmutableField, InvalidOption, having_changed
 from .._gcp.connect import connect
+from .._gcp.projects import Projects
 from .._gcp.spec import GCP_SPEC
 from .._naming import from_api, to_api
 from .._reconcile import Json
@@ -20,11 +21,15 @@ from .api import Gke
 from .clusters import Cluster, check_versions, connection_of, explain_immutable, without_secrets
 from .messages import to_message
 from .names import ClusterName, check_location, check_name
-from .node_pools import NodePool, network_warning
+from .node_pools import NodePool, agent_warning, network_warning
 
 # Options that say how, not what.
 _HOW = frozenset(
-    {*GCP_SPEC, "state", "name", "location", "cluster", "wait", "wait_timeout", "min_version", "dranet", "recreate"}
+    {
+        *GCP_SPEC,
+        *("state", "name", "location", "cluster", "wait", "wait_timeout"),
+        *("min_version", "dranet", "recreate", "purge_labels"),
+    }
 )
 
 
@@ -50,6 +55,7 @@ def cluster(call: Call) -> Json:
     resource = Cluster(
         gke,
         ClusterName(gcp.project, location, name),
+        same_project=Projects(gcp).same,
         state=params["state"],
         check_mode=call.check_mode,
         min_version=floor,
@@ -61,7 +67,8 @@ def cluster(call: Call) -> Json:
     version = result["cluster"].get("current_master_version")
     upgraded = any(change["field"] == "master_version" for change in result["plan"]["changes"])
     if floor and version and params["state"] == "present" and not (upgraded and (call.check_mode or not gke.wait)):
-        preflight.check_floor(name, version, floor)
+        with having_changed(result["changed"]):
+            preflight.check_floor(name, version, floor)
     return result
 
 
@@ -80,6 +87,10 @@ def node_pool(call: Call) -> Json:
         preflight.check_dranet(found, desired)
         if warning := network_warning(gcp, found):
             call.warn(warning)
+    profile = (desired.get("networkConfig") or {}).get("acceleratorNetworkProfile")
+    new = profile and gke.find("get_node_pool", path.node_pool(params["name"])) is None
+    if new and (warning := agent_warning(gcp, Projects(gcp))):
+        call.warn(warning)
     resource = NodePool(
         gcp,
         gke,
@@ -110,7 +121,7 @@ def cluster_info(call: Call) -> Json:
     if name:
         if len(clusters) > 1:
             places = ", ".join(one["location"] for one in clusters)
-            raise InvalidOption("location", location, f"one of {places}: each has a cluster {name}")
+            raise InvalidOption("location", location, f"name one of {places}, since each has a cluster {name}")
         live = clusters[0] if clusters else None
         result.update(exists=live is not None, cluster=(result["clusters"] or [{}])[0], connection=connection_of(live))
     return result

@@ -15,7 +15,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._reconcile import Compare, Field, Json, same_link, same_set, same_stated, same_value
+from .._gcp.projects import SameProject
+from .._reconcile import Compare, Field, Json, Labels, Merge, overlay, same_link, same_set, same_stated, same_value
 from .machines import is_tpu
 from .names import reached
 
@@ -42,11 +43,6 @@ def same_range(desired: t.Any, live: t.Any) -> bool:
     return desired == "" or str(desired).startswith("/") or same_value(desired, live)
 
 
-def same_project(desired: t.Any, live: t.Any) -> bool:
-    """A project's id and its number name one project; one cannot be told from the other here."""
-    return same_value(desired, live) or (bool(live) and str(desired).isdigit() != str(live).isdigit())
-
-
 def same_reservation(desired: t.Any, live: t.Any) -> bool:
     """An absent affinity is what NO_RESERVATION and ANY_RESERVATION may come back as."""
     if not live:
@@ -59,6 +55,24 @@ def same_taints(desired: t.Any, live: t.Any) -> bool:
     wanted = [_taint(taint) for taint in desired]
     own = [_taint(taint) for taint in live or [] if _taint(taint) in wanted or not server_taint(taint)]
     return sorted(wanted) == sorted(own)
+
+
+def merged_taints(desired: t.Any, live: t.Any) -> list[Json]:
+    """Taints are replaced as a whole, so GKE's own are sent along."""
+    keys = {taint.get("key") for taint in desired}
+    return [*desired, *(taint for taint in live or [] if server_taint(taint) and taint.get("key") not in keys)]
+
+
+def merged_strategy(desired: t.Any, live: t.Any) -> Json:
+    """Upgrade settings: those of one strategy are no settings of another."""
+    live = live or {}
+    changes_strategy = desired.get("strategy", live.get("strategy")) != live.get("strategy")
+    return t.cast(Json, desired if changes_strategy else {**live, **desired})
+
+
+def merged(desired: t.Any, live: t.Any) -> t.Any:
+    """A group that its call replaces as a whole: what is not stated is sent as it is."""
+    return overlay(live, desired)
 
 
 def server_taint(taint: Json) -> bool:
@@ -86,6 +100,9 @@ class MasterVersionField(Field):
 
     def read(self, document: t.Mapping[str, t.Any] | None) -> t.Any:
         return super().read(document) or (document or {}).get("currentMasterVersion")
+
+    def write(self, document: Json, value: t.Any) -> None:
+        document["currentMasterVersion"] = value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,21 +136,20 @@ _NODE_FIXED: tuple[tuple[str, Compare], ...] = (
     ("shielded_instance_config", same_stated),
     ("ephemeral_storage_local_ssd_config", same_stated),
 )
-_NODE_CHANGEABLE: tuple[tuple[str, str, Compare], ...] = (
-    ("machine", "machine_type", same_stated),
-    ("machine", "disk_type", same_stated),
-    ("machine", "disk_size_gb", same_stated),
-    ("imageType", "image_type", same_stated),
-    ("labels", "labels", same_stated),
-    ("taints", "taints", same_taints),
-    ("tags", "tags", same_set),
-    ("resourceLabels", "resource_labels", same_stated),
-    ("workloadMetadataConfig", "workload_metadata_config", same_stated),
-    ("gvnic", "gvnic", same_stated),
-    ("gcfsConfig", "gcfs_config", same_stated),
-    ("flexStart", "max_run_duration", same_stated),
-    ("flexStart", "flex_start", same_stated),
+_NODE_CHANGEABLE: tuple[tuple[str, str, Compare, Merge | None], ...] = (
+    ("machine", "machine_type", same_stated, None),
+    ("machine", "disk_type", same_stated, None),
+    ("machine", "disk_size_gb", same_stated, None),
+    ("imageType", "image_type", same_stated, None),
+    ("taints", "taints", same_taints, merged_taints),
+    ("tags", "tags", same_set, None),
+    ("workloadMetadataConfig", "workload_metadata_config", same_stated, None),
+    ("gvnic", "gvnic", same_stated, None),
+    ("gcfsConfig", "gcfs_config", same_stated, None),
+    ("flexStart", "max_run_duration", same_stated, None),
+    ("flexStart", "flex_start", same_stated, None),
 )
+_NODE_LABELS = (("labels", "labels"), ("resourceLabels", "resource_labels"))
 
 CLUSTER_FIELDS: tuple[Field, ...] = (
     *_fixed("description", "autopilot.enabled", "default_max_pods_constraint"),
@@ -148,7 +164,11 @@ CLUSTER_FIELDS: tuple[Field, ...] = (
     *_fixed("ip_allocation_policy.cluster_secondary_range_name", "ip_allocation_policy.services_secondary_range_name"),
     *(
         DefaultPoolField(f"node_config.{name}", None, _unless_gone(same))
-        for name, same in (*_NODE_FIXED, *((name, same) for _group, name, same in _NODE_CHANGEABLE))
+        for name, same in (
+            *_NODE_FIXED,
+            *((name, same) for _group, name, same, _merge in _NODE_CHANGEABLE),
+            *((name, same_stated) for _group, name in _NODE_LABELS),
+        )
     ),
     *_update("update_cluster", "desiredReleaseChannel", "release_channel.channel"),
     MasterVersionField("master_version", "update_cluster.desiredMasterVersion", reached),
@@ -181,9 +201,21 @@ CLUSTER_FIELDS: tuple[Field, ...] = (
         "control_plane_endpoints_config.ip_endpoints_config",
     ),
     *_update("update_cluster", "desiredLocations", "locations", same=same_set),
-    *_update("update_cluster", "desiredFleet", "fleet.project", same=same_project),
-    Field("resource_labels", "set_labels"),
+    *_update("update_cluster", "desiredFleet", "fleet.project"),
+    Labels("resource_labels", "set_labels"),
 )
+
+
+def cluster_fields(same_project: SameProject) -> tuple[Field, ...]:
+    """The table; ``same_project`` knows an id from the number that GKE may answer."""
+
+    def same(desired: t.Any, live: t.Any) -> bool:
+        return bool(live) and same_project(str(desired), str(live))
+
+    return tuple(
+        dataclasses.replace(field, same=same) if field.path == "fleet.project" else field for field in CLUSTER_FIELDS
+    )
+
 
 _NODE_POOL_FIELDS: tuple[Field, ...] = (
     HealthField("status", None, lambda _want, have: have not in BROKEN),
@@ -197,13 +229,17 @@ _NODE_POOL_FIELDS: tuple[Field, ...] = (
     *_fixed("placement_policy", "max_pods_constraint"),
     *(Field(f"config.{name}", None, same) for name, same in _NODE_FIXED),
     *_update("update_node_pool", "nodeVersion", "version", same=reached),
-    *(Field(f"config.{name}", f"update_node_pool.{group}", same) for group, name, same in _NODE_CHANGEABLE),
+    *(
+        Field(f"config.{name}", f"update_node_pool.{group}", same, merge)
+        for group, name, same, merge in _NODE_CHANGEABLE
+    ),
+    *(Labels(f"config.{name}", f"update_node_pool.{group}") for group, name in _NODE_LABELS),
     *_update("update_node_pool", "nodeNetworkConfig", "network_config.enable_private_nodes"),
-    *_update("update_node_pool", "upgradeSettings", "upgrade_settings"),
+    Field("upgrade_settings", "update_node_pool.upgradeSettings", merge=merged_strategy),
     *_update("update_node_pool", "queuedProvisioning", "queued_provisioning.enabled"),
     *_update("update_node_pool", "locations", "locations", same=same_set),
-    Field("management", "set_node_pool_management"),
-    Field("autoscaling", "set_node_pool_autoscaling"),
+    Field("management", "set_node_pool_management", merge=merged),
+    Field("autoscaling", "set_node_pool_autoscaling", merge=merged),
     Field("node_count", "set_node_pool_size"),
 )
 # The slice's accelerator and topology follow from a TPU machine, so such a pool keeps its machine type.

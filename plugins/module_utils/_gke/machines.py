@@ -45,19 +45,19 @@ def topology_problem(machine_type: str, topology: str) -> str | None:
     """What is wrong with asking for this topology on this machine; None when nothing is."""
     machine = TPU_MACHINES.get(machine_type)
     if machine is None:
-        return None if is_tpu(machine_type) else f"left out: {machine_type or 'the machine type'} has no TPU"
+        return None if is_tpu(machine_type) else f"leave it out: {machine_type or 'the machine type'} has no TPU"
     if topology == machine.single_host:
         return (
-            f"left out: {topology} is a single {machine_type} host, "
+            f"leave it out: {topology} is a single {machine_type} host, "
             "and a node pool of single hosts takes no topology; Pods select it by cloud.google.com/gke-tpu-topology"
         )
     if machine.larger is None:
-        return f"left out: {machine_type} comes as single hosts ({machine.single_host}) only"
+        return f"leave it out: {machine_type} comes as single hosts ({machine.single_host}) only"
     if machine.larger and topology not in machine.larger:
-        return f"one of {', '.join(machine.larger)} for {machine_type}"
+        return f"give one of {', '.join(machine.larger)} for {machine_type}"
     size = chips(topology)
     if size is None or size % machine.chips or size <= machine.chips:
-        return f"a slice of whole hosts of {machine.chips} chips, larger than {machine.single_host}"
+        return f"give a slice of whole hosts of {machine.chips} chips, larger than {machine.single_host}"
     return None
 
 

@@ -47,7 +47,7 @@ def check_name(option: str, name: str) -> str:
         raise InvalidOption(
             option,
             name,
-            "up to 40 lower-case letters, digits and hyphens, starting with a letter, not ending with a hyphen",
+            "give up to 40 lower-case letters, digits and hyphens, starting with a letter, not ending with a hyphen",
         )
     return name
 
@@ -55,7 +55,7 @@ def check_name(option: str, name: str) -> str:
 def check_location(option: str, location: str) -> str:
     """A zone (us-east5-a) or a region (us-east5). Raises InvalidOption."""
     if not _LOCATION.fullmatch(location):
-        raise InvalidOption(option, location, "a zone such as us-east5-a, or a region such as us-east5")
+        raise InvalidOption(option, location, "give a zone such as us-east5-a, or a region such as us-east5")
     return location
 
 
@@ -75,7 +75,7 @@ class Version:
         """Raises InvalidOption, also for the aliases (latest, -), which have no place in an order."""
         found = _VERSION.fullmatch(text)
         if not found:
-            raise InvalidOption(option, text, "a version of GKE such as 1.34.1-gke.1829001, 1.34.1 or 1.34")
+            raise InvalidOption(option, text, "give a version of GKE such as 1.34.1-gke.1829001, 1.34.1 or 1.34")
         major, minor, patch, build = (None if part is None else int(part) for part in found.groups())
         return cls((major, minor, patch, build))
 

@@ -7,11 +7,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
 from .._errors import ApiError, CollectionError, NotFound, OperationFailed
+from .._gcp.compute import link
 from .._gcp.connect import Gcp
+from .._gcp.iam import holds, policy_of
+from .._gcp.projects import Projects
+from .._gcp.services import service_agent
 from .._reconcile import Change, Field, Json
 from .api import Gke
 from .explain import broken, left_behind
@@ -22,6 +25,9 @@ from .updates import node_pool_setting, node_pool_update
 
 # Keys of the comparison that the API's create request does not know.
 _VIEW_ONLY = frozenset({"nodeCount"})
+# Roles that let GKE's service agent make the networks of an accelerator network profile; the first is Google's advice.
+PROFILE_ROLES = ("roles/compute.networkAdmin", "roles/compute.admin", "roles/editor", "roles/owner")
+PROFILE_ROLE = PROFILE_ROLES[0]
 ADVICE = "replace the pool with recreate: true, or remove it with state: absent"
 
 
@@ -43,6 +49,7 @@ class NodePool:
         recreate: bool,
     ) -> None:
         self.name = name
+        self.identity: Json = {"name": name}
         self._gcp = gcp
         self._gke = gke
         self._cluster = cluster
@@ -55,7 +62,8 @@ class NodePool:
 
     def get(self) -> Json | None:
         patient = self._gke.wait and not self._check_mode
-        live = self._gke.settled(self._look, f"node pool {self.name}") if patient else self._look()
+        what = f"node pool {self.name}"
+        live = self._gke.settled(self._look, target=self._path, what=what) if patient else self._look()
         if live is None:
             return None
         if live.get("status") == "STOPPING":
@@ -102,12 +110,16 @@ class NodePool:
 
     def update(self, call: str, changes: t.Sequence[Change], desired: Json, live: Json) -> Json:
         method, _unused, group = call.partition(".")
-        if group:
-            body = {"name": self._path, **node_pool_update(group, changes, live)}
-        else:
-            body = {"name": self._path, **node_pool_setting(method, changes)}
+
+        def body() -> Json:
+            # Of now: an operation that was waited for may have moved on what is sent along.
+            now = self._look() or live
+            current = [change.anew(desired, now) for change in changes]
+            made = node_pool_update(group, current) if group else node_pool_setting(method, current)
+            return {"name": self._path, **made}
+
         what = f"update {', '.join(change.field.path for change in changes)} of node pool {self.name}"
-        return self._gke.write(method, lambda: body, target=self._path, what=what)
+        return self._gke.write(method, body, target=self._path, what=what)
 
     def delete(self, live: Json) -> Json:
         return self._gke.write(
@@ -129,20 +141,50 @@ class NodePool:
 
     def _size(self, live: Json) -> int | None:
         """Nodes per zone as the instance groups have it; None while the zones differ, so that a resize evens them."""
-        sizes = set()
+        urls = live.get("instanceGroupUrls") or []
         compute = self._gcp.rest("compute")
-        with contextlib.suppress(ApiError):
-            for url in live.get("instanceGroupUrls") or []:
-                sizes.add(int(compute.get(url[url.index("projects/") :]).get("targetSize", 0)))
+        try:
+            sizes = {int(compute.get(url[url.index("projects/") :]).get("targetSize", 0)) for url in urls}
+        except ApiError as error:
+            self._gcp.warn(
+                f"node_count of node pool {self.name} is taken from what GKE has on record, "
+                f"since the instance groups cannot be read: {error.message}"
+            )
+            sizes = set()
         if not sizes:
             return int(live.get("initialNodeCount", 0))  # GKE keeps it in step with every resize
         return sizes.pop() if len(sizes) == 1 else None
 
 
 def network_warning(gcp: Gcp, cluster: Json) -> str | None:
-    """What to say about the MTU of the cluster's network; None where it cannot be read."""
-    network = (cluster.get("networkConfig") or {}).get("network") or cluster.get("network") or ""
-    name = network.rpartition("/")[2]
-    with contextlib.suppress(ApiError):
-        return mtu_warning(gcp.rest("compute").get(f"projects/{gcp.project}/global/networks/{name}"))
-    return None
+    """What to say about the MTU of the cluster's network; the pool can be made whatever it is."""
+    network = str((cluster.get("networkConfig") or {}).get("network") or cluster.get("network") or "default")
+    path = link(gcp.project, "global/networks", network)  # a shared VPC is in another project
+    try:
+        return mtu_warning(gcp.rest("compute").get(path))
+    except ApiError as error:
+        return f"the MTU of network {network} is not known: {error.message}"
+
+
+def agent_warning(gcp: Gcp, projects: Projects) -> str | None:
+    """What to say, before a pool with an accelerator network profile is made, about the role that GKE needs for it.
+
+    No error: a grant on the folder, or by a role of the user's own, is not to be seen in the project's policy.
+    """
+    number = projects.number(gcp.project)
+    if number is None:
+        return None  # told already
+    agent = service_agent("container.googleapis.com", number)
+    try:
+        policy = policy_of(gcp, {"bucket": None, "service_account": None}).read()
+    except ApiError as error:
+        if gcp.is_absent(error):
+            return None
+        return f"whether {agent} holds {PROFILE_ROLE} is not known: {error.message}"
+    if any(holds(policy, role, f"serviceAccount:{agent}", None) for role in PROFILE_ROLES):
+        return None
+    return (
+        f"GKE's service agent {agent} is not seen to hold {PROFILE_ROLE} in project {gcp.project}. An accelerator "
+        "network profile makes networks, so without that role the pool fails after some minutes: grant it with "
+        "aiserving.gke.iam_member"
+    )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .._gcp.spec import PURGE_SPEC
+
 Spec = dict[str, t.Any]
 
 _STR: Spec = {"type": "str"}
@@ -155,6 +157,7 @@ CLUSTER_SPEC: Spec = {
     "vertical_pod_autoscaling": _ENABLED,
     "fleet": _group(project=_STR),
     "resource_labels": _MAP,
+    **PURGE_SPEC,
 }
 
 NODE_POOL_SPEC: Spec = {
@@ -164,6 +167,7 @@ NODE_POOL_SPEC: Spec = {
     "state": _STATE,
     "dranet": {"type": "bool", "default": False},
     "recreate": {"type": "bool", "default": False},
+    **PURGE_SPEC,
     "version": _STR,
     "initial_node_count": _INT,
     "node_count": _INT,

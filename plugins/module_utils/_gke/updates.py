@@ -11,7 +11,6 @@ import typing as t
 
 from .._naming import camel
 from .._reconcile import Change, Json
-from .fields import server_taint
 
 # Group of ClusterUpdate -> the option that it holds; what a change names below that path is nested in the group.
 _CLUSTER_ROOTS = {
@@ -55,45 +54,24 @@ def cluster_update(group: str, changes: t.Sequence[Change]) -> Json:
 
 
 def resource_labels(changes: t.Sequence[Change], live: Json) -> Json:
-    """The body of SetLabels: it replaces the whole map, so what others have set is kept; the fingerprint guards it."""
-    wanted = changes[0].after
-    return {
-        "resourceLabels": {**(live.get("resourceLabels") or {}), **wanted},
-        "labelFingerprint": live.get("labelFingerprint", ""),
-    }
+    """The body of SetLabels: it replaces the whole map; the fingerprint guards what others set."""
+    return {"resourceLabels": changes[0].after, "labelFingerprint": live.get("labelFingerprint", "")}
 
 
-def node_pool_update(group: str, changes: t.Sequence[Change], live: Json) -> Json:
+def node_pool_update(group: str, changes: t.Sequence[Change]) -> Json:
     """The fields of UpdateNodePoolRequest for one group."""
     if group in ("machine", "flexStart"):
         return t.cast(Json, _below("config", changes))
     if group in _NODE_POOL_ROOTS:
         return {group: _below(_NODE_POOL_ROOTS[group], changes)}
-    change = changes[0]
-    value = change.after
-    config = live.get("config") or {}
-    if group in ("labels", "resourceLabels"):
-        value = {**(config.get(group) or {}), **value}
-    elif group == "taints":
-        keys = {taint.get("key") for taint in value}
-        value = [*value, *(x for x in config.get("taints") or [] if server_taint(x) and x.get("key") not in keys)]
-    elif group == "upgradeSettings":
-        value = _merged_strategy(change.before or {}, value)
+    value = changes[0].after
     return {group: {_WRAPPED[group]: value} if group in _WRAPPED else value}
 
 
-def _merged_strategy(live: Json, wanted: Json) -> Json:
-    """The settings of one strategy are no settings of another."""
-    changes_strategy = wanted.get("strategy", live.get("strategy")) != live.get("strategy")
-    return wanted if changes_strategy else {**live, **wanted}
-
-
 def node_pool_setting(call: str, changes: t.Sequence[Change]) -> Json:
-    """The body of the methods that set one thing; autoscaling and management are replaced, so both sides are merged."""
+    """The body of the methods that set one thing."""
     change = changes[0]
-    if call == "set_node_pool_size":
-        return {"nodeCount": change.after}
-    return {change.field.path: {**(change.before or {}), **change.after}}
+    return {"nodeCount" if call == "set_node_pool_size" else change.field.path: change.after}
 
 
 def _below(root: str, changes: t.Sequence[Change]) -> t.Any:

@@ -67,17 +67,17 @@ def check(name: str, match_labels: t.Mapping[str, str], target_ports: t.Sequence
     """Raises InvalidOption for what the API server would refuse, or what would only fail later."""
     if not _NAME.fullmatch(name):
         raise InvalidOption(
-            "name", name, "1 to 59 of a-z, 0-9 and -, starting with a letter, ending with a letter or digit"
+            "name", name, "give 1 to 59 of a-z, 0-9 and -, starting with a letter, ending with a letter or digit"
         )
     if not match_labels:
-        raise InvalidOption("match_labels", match_labels, "at least one label of the model server's pods")
+        raise InvalidOption("match_labels", match_labels, "give at least one label of the model server's pods")
     if not 1 <= len(target_ports) <= 8 or len(set(target_ports)) != len(target_ports):
-        raise InvalidOption("target_ports", target_ports, "1 to 8 different ports")
+        raise InvalidOption("target_ports", target_ports, "give 1 to 8 different ports")
     for port in target_ports:
         if not 1 <= port <= 65535:
-            raise InvalidOption("target_ports", port, "a port from 1 to 65535")
+            raise InvalidOption("target_ports", port, "give a port from 1 to 65535")
     if replicas < 1:
-        raise InvalidOption("endpoint_picker.replicas", replicas, "1 or more")
+        raise InvalidOption("endpoint_picker.replicas", replicas, "give 1 or more")
 
 
 def objects(

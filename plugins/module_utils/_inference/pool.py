@@ -13,7 +13,7 @@ from .._call import Call
 from .._errors import CollectionError, InvalidOption
 from .._kube.apply import PAUSES, Deadline
 from .._kube.connection import ClusterMissing, Connection, Resource, UnknownKind, Unreachable, connect, named
-from .._kube.manage import converge
+from .._kube.manage import converge, telling_of_changes
 from .._kube.objects import name_of, namespace_of, shown
 from .._kube.plan import Step, report
 from .._kube.readiness import NeverReady, ready
@@ -40,7 +40,7 @@ def manage(call: Call) -> Json:
     if not absent:
         builders.check(params["name"], labels, ports, picker["replicas"])
     if named(call, IMPORT) and not params["export"]:
-        raise InvalidOption("export", False, "true: without it there is no import to wait for")
+        raise InvalidOption("export", False, "give true: without it there is no import to wait for")
     definitions = builders.objects(
         params["name"],
         params["namespace"],
@@ -53,15 +53,17 @@ def manage(call: Call) -> Json:
     rules = {("Deployment", builders.picker_name(params["name"])): picker_ready}
     steps, connection = converge(call, definitions, deadline, rules)
     imported = None
-    if connection and params["wait"] and not call.check_mode and named(call, IMPORT):
-        imported = _wait_import(call, steps, deadline, gone=absent)
-    answer = report(steps, call.diff)
-    live = next((s.after for s in steps if s.definition["kind"] == "InferencePool" and s.after), None)
-    if live is not None and not absent:
-        _check_export(live, params["export"])
-        answer["inference_pool"] = describe(live, imported)
-    else:
-        answer["inference_pool"] = {}
+    with telling_of_changes(steps):
+        if connection and params["wait"] and named(call, IMPORT):
+            looked = _look_for_import if call.check_mode else _wait_import
+            imported = looked(call, steps, deadline)
+        pool = next(step for step in steps if step.definition["kind"] == "InferencePool")
+        answer = {**report(steps, call.diff), "inference_pool": {}}
+        if pool.after is not None and not absent:
+            _check_export(pool.after, params["export"])
+            answer["inference_pool"] = describe(pool.after, imported)
+            if call.check_mode and pool.action == "create":
+                answer["inference_pool"].update(ready=False, reason="it is not there yet")
     return answer
 
 
@@ -94,23 +96,50 @@ def find_import(connection: Connection, namespace: str, name: str) -> tuple[Json
     """The import of this pool, or None and why there is none."""
     try:
         resource = connection.resource(builders.IMPORT_VERSION, builders.IMPORT_KIND)
-    except UnknownKind as error:
-        return None, f"{error.message} (it is there once the fleet's config cluster is this one)"
+    except UnknownKind:
+        return None, f"the config cluster does not know {builders.IMPORT_KIND}"
     live = connection.get(resource, namespace, name)
     return live, "" if live else f"there is no {builders.IMPORT_KIND} {namespace}/{name}"
 
 
-def _wait_import(call: Call, steps: t.Sequence[Step], deadline: Deadline, *, gone: bool) -> Json | None:
-    connection = connect(call, IMPORT)
+def _look_for_import(call: Call, _steps: t.Sequence[Step], _deadline: Deadline) -> Json | None:
+    """For check mode: what is there now."""
+    try:
+        live, why = find_import(connect(call, IMPORT), call.params["namespace"], call.params["name"])
+    except (ClusterMissing, Unreachable) as error:
+        live, why = None, error.message
+    if live is None and call.params["state"] == "present":
+        call.warn(f"not ready now: {why}")
+    return live
+
+
+def _wait_import(call: Call, steps: t.Sequence[Step], deadline: Deadline) -> Json | None:
+    """The import once it is there and ready; None once it is gone, where ``state`` is absent.
+
+    A config cluster that does not answer from the beginning may be lost with its region: no reason to wait for
+    it. One that answered before is being upgraded.
+    """
+    gone = call.params["state"] == "absent"
     namespace, name = call.params["namespace"], call.params["name"]
+    heard = False
+    try:
+        connection = connect(call, IMPORT)
+    except ClusterMissing as error:
+        if gone:
+            return None
+        raise ClusterMissing(_unseen(namespace, name, error)) from error
 
     def look() -> tuple[bool, Json | None, str]:
+        nonlocal heard
         try:
             live, why = find_import(connection, namespace, name)
+            heard = True
             done, unmet = ready(live) if live else (False, why)
         except NeverReady as error:
             return gone, None, error.message
         except Unreachable as error:
+            if not heard:
+                raise Unreachable(_unseen(namespace, name, error)) from error
             return False, None, error.message
         if gone:
             return live is None, None, f"{builders.IMPORT_KIND} {namespace}/{name} is still there"
@@ -119,18 +148,25 @@ def _wait_import(call: Call, steps: t.Sequence[Step], deadline: Deadline, *, gon
     def why(seen: tuple[bool, Json | None, str]) -> str:
         pool = next((step.after for step in steps if step.definition["kind"] == "InferencePool"), None)
         said = [f"{c['type']} is {c['status']}: {c['message']}" for c in conditions(pool or {})]
-        hints = (
-            ""
-            if gone
-            else (
-                "; check that both clusters are in the fleet, that feature multiclusteringress is ACTIVE and that its "
-                "config membership is this cluster"
-            )
-        )
-        return "; ".join([seen[2], *said]) + hints
+        return "; ".join([seen[2], *said, *([] if gone else [_NEEDS])])
 
     what = f"pool {namespace}/{name} to {'leave' if gone else 'arrive on'} the config cluster"
     return wait_for(look, lambda seen: seen[0], timeout=deadline.left, what=what, why=why, backoff=PAUSES)[1]
+
+
+# Without the grant the feature is ACTIVE all the same, and its controller writes nothing into any cluster.
+_NEEDS = (
+    "check that both clusters are in the fleet, that feature multiclusteringress is ACTIVE with this cluster as its "
+    "config membership, and that the feature's service agent "
+    "(service-NUMBER@gcp-sa-multiclusteringress.iam.gserviceaccount.com) has roles/container.admin in the project"
+)
+
+
+def _unseen(namespace: str, name: str, error: CollectionError) -> str:
+    return (
+        f"pool {namespace}/{name} and its picker are as wanted, but whether the fleet's config cluster knows that "
+        f"cannot be seen: {error.message}. Leave out the import_ options where the config cluster is lost"
+    )
 
 
 def conditions(pool: Json) -> list[Json]:
@@ -187,12 +223,19 @@ def info(call: Call) -> Json:
         call.warn(error.message)
         return {"changed": False, "inference_pools": []}
     pools = _find(connection, resource, params["namespace"], params["name"])
-    config = connect(call, IMPORT) if named(call, IMPORT) else None
-    described = []
-    for pool in pools:
-        imported = find_import(config, namespace_of(pool) or "", name_of(pool))[0] if config else None
-        described.append(describe(pool, imported))
+    imports = _imports(call, pools) if named(call, IMPORT) else [None] * len(pools)
+    described = [describe(pool, imported) for pool, imported in zip(pools, imports, strict=True)]
     return {"changed": False, "inference_pools": described}
+
+
+def _imports(call: Call, pools: t.Sequence[Json]) -> list[Json | None]:
+    """Their imports; none of them, with a warning, when the config cluster does not answer."""
+    try:
+        config = connect(call, IMPORT)
+        return [find_import(config, namespace_of(pool) or "", name_of(pool))[0] for pool in pools]
+    except (ClusterMissing, Unreachable) as error:
+        call.warn(f"the imports on the config cluster cannot be seen: {error.message}")
+        return [None] * len(pools)
 
 
 def _find(connection: Connection, resource: Resource, namespace: str | None, name: str | None) -> list[Json]:

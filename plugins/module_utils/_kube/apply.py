@@ -11,19 +11,23 @@ import itertools
 import time
 import typing as t
 
-from .._errors import CollectionError, NotFound
+from .._errors import CollectionError, Conflict, NotFound
 from .._wait import Backoff, wait_for
 from .connection import Connection, Resource, UnknownKind, Unreachable
 from .diagnosis import explain
 from .objects import label, name_of, namespace_of, rank_of
 from .parallel import each
 from .plan import Planner, Step
-from .readiness import NeverReady, Verdict
+from .pods import Watch, is_ready, owned, stage
+from .readiness import NeverReady, Verdict, is_behind
 
 Json = dict[str, t.Any]
 
 # A look costs one small GET per object that is not ready yet.
 PAUSES = Backoff(cap=5.0)
+
+# Seconds between two looks at the Pods of what is waited for: two requests for each workload.
+PODS_EVERY = 5.0
 
 # Seconds between Established and the kind's being listed by discovery; a moment in practice.
 DISCOVERY = 30.0
@@ -37,7 +41,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        return max(round(self._end - time.monotonic(), 1), 0.0)  # round: messages print it
+        return max(0.0, round(self._end - time.monotonic(), 1))  # round: messages print it
 
 
 def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> None:
@@ -50,10 +54,11 @@ def execute(planner: Planner, steps: t.Sequence[Step], deadline: Deadline) -> No
             _delete(connection, step)
             _wait_gone(connection, [step], deadline)
         step.resource, step.after = resource, planner.apply(resource, step.definition)
+        step.written = step.changed
 
     for rank, group in itertools.groupby(steps, lambda step: rank_of(step.definition)):
         members = list(group)
-        each(write, [step for step in members if step.changed])
+        each(write, [step for step in members if step.changed or step.claims])
         if rank == 0:  # CRDs: what follows may be of their kinds
             wait_ready(connection, members, deadline)
 
@@ -84,6 +89,13 @@ def _delete(connection: Connection, step: Step) -> None:
         connection.request("DELETE", resource.path(namespace_of(live), name_of(live)), body=options)
     except NotFound:
         return
+    except Conflict as error:
+        raise Conflict(
+            f"{label(live)} was deleted and made anew by somebody else meanwhile; run this again to delete the new one",
+            code=error.code,
+            reason=error.reason,
+        ) from error
+    step.written = True
 
 
 def _wait_gone(connection: Connection, steps: t.Sequence[Step], deadline: Deadline) -> None:
@@ -113,19 +125,80 @@ def wait_ready(connection: Connection, steps: t.Sequence[Step], deadline: Deadli
         done, reason = _judge(connection, step, answered) if answered else (False, "not looked at yet")
         if not done:
             unmet.append((step, reason))
+    pods = _PodsOfAll(connection)
 
     def look() -> dict[str, str]:
         looked = each(lambda group: _look(connection, group), _grouped([step for step, _reason in unmet]))
         unmet[:] = [(step, reason) for group in looked for step, (done, reason) in group if not done]
+        pods.look([step for step, _reason in unmet])
         return {label(step.definition): reason for step, reason in unmet}
 
     def why(_missing: dict[str, str]) -> str:
         return "\n".join(_told(connection, step, reason) for step, reason in unmet)
 
+    def brief(_missing: dict[str, str]) -> str:
+        one = len(unmet) == 1  # then it is named already
+        said = [reason if one else f"{label(step.definition)}: {reason}" for step, reason in unmet]
+        return "; ".join([*said, *pods.stages])
+
     if unmet:
         names = ", ".join(label(step.definition) for step, _reason in unmet)
-        what = f"{names} to be ready"
-        wait_for(look, lambda missing: not missing, timeout=deadline.left, what=what, why=why, backoff=PAUSES)
+        wait_for(
+            look,
+            lambda missing: not missing,
+            timeout=deadline.left,
+            what=f"{names} to be ready",
+            why=why,
+            brief=brief,
+            backoff=PAUSES,
+        )
+
+
+def unready(connection: Connection, steps: t.Sequence[Step]) -> list[str]:
+    """One look, without waiting: each object that exists and is not ready, and why."""
+
+    def look(step: Step) -> str:
+        try:
+            [(_step, (done, reason))] = _look(connection, [step])
+        except NeverReady as error:
+            return error.message
+        return "" if done or step.after is None else f"{label(step.definition)}: {reason}"
+
+    return [said for said in each(look, steps) if said]
+
+
+class _PodsOfAll:
+    """The Pods of the workloads that are waited for. ``stages``: a line on each that is not ready."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.stages: list[str] = []
+        self._connection = connection
+        self._watches: dict[str, Watch] = {}
+        self._due = time.monotonic() + PODS_EVERY
+
+    def look(self, steps: t.Iterable[Step]) -> None:
+        """Raises NeverReady when what the Pods say of themselves makes waiting vain."""
+        if time.monotonic() < self._due:
+            return
+        self.stages = []
+        for step in steps:
+            live = step.after or {}
+            # Until its controller has seen the new template, the Pods are those of the old one.
+            if "template" in (live.get("spec") or {}) and not is_behind(live):
+                self._judge(step, live)
+        self._due = time.monotonic() + PODS_EVERY
+
+    def _judge(self, step: Step, live: Json) -> None:
+        name = label(live)
+        watch = self._watches.setdefault(name, Watch(live["kind"]))
+        try:
+            pods, _uids = owned(self._connection, live)
+        except CollectionError as error:  # no reason to give up: the object's own status is what is waited for
+            self.stages.append(f"the Pods of {name} could not be read: {error.message}")
+            return
+        if hopeless := watch.hopeless(pods):
+            raise NeverReady(_told(self._connection, step, hopeless))
+        self.stages += [stage(pod) for pod in pods if not is_ready(pod)]
 
 
 def _grouped(steps: t.Iterable[Step]) -> list[list[Step]]:
@@ -139,6 +212,7 @@ def _grouped(steps: t.Iterable[Step]) -> list[list[Step]]:
 
 def _look(connection: Connection, group: list[Step]) -> list[tuple[Step, Verdict]]:
     obj = group[0].definition
+    verdicts = []
     try:
         resource = connection.resource(obj["apiVersion"], obj["kind"])
         if len(group) == 1:
@@ -146,13 +220,12 @@ def _look(connection: Connection, group: list[Step]) -> list[tuple[Step, Verdict
             found = {name_of(obj): live} if live else {}
         else:
             found = {name_of(one): one for one in connection.list(resource, namespace_of(obj))}
+        for step in group:
+            step.resource, step.after = resource, found.get(name_of(step.definition))
+            verdict = _judge(connection, step, step.after) if step.after else (False, "it is not there")
+            verdicts.append((step, verdict))
     except (UnknownKind, Unreachable) as error:
         return [(step, (False, error.message)) for step in group]
-    verdicts = []
-    for step in group:
-        step.resource, step.after = resource, found.get(name_of(step.definition))
-        verdict = _judge(connection, step, step.after) if step.after else (False, "it is not there")
-        verdicts.append((step, verdict))
     return verdicts
 
 

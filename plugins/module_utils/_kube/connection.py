@@ -12,19 +12,24 @@ import contextlib
 import dataclasses
 import ipaddress
 import json
+import re
+import ssl
 import threading
 import typing as t
 from urllib.parse import quote, urlencode, urlsplit
 
 from .._call import Call
-from .._errors import ApiError, CollectionError, Conflict, InvalidOption, MissingLibrary, NotFound
+from .._errors import ApiError, CollectionError, Conflict, InvalidOption, MissingLibrary, NotFound, WaitTimeout
 from .._gcp.connect import AGENT
 from .._gcp.connect import connect as google
+from .._secrets import check_header_secret
+from .._wait import Backoff, Clock, wait_for
 
 try:
     import urllib3
     from kubernetes import client as kubernetes_client
     from kubernetes import config as kubernetes_config
+    from urllib3 import exceptions as http_errors
 except ImportError:
     HAS_KUBERNETES = False
 else:
@@ -39,6 +44,13 @@ MERGE = "application/merge-patch+json"
 # Seconds to connect and to wait for an answer; an admission webhook may take 30.
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
+
+# Seconds without a useful answer after which an API server is reported: of all requests together, not of each.
+PATIENCE = 60.0
+PAUSES = Backoff(first=0.2, factor=2.0, cap=10.0)
+
+# Too many requests, or the control plane is being restarted.
+_PASSING = frozenset({429, 502, 503, 504})
 
 
 class ClusterMissing(CollectionError):
@@ -74,10 +86,12 @@ class Resource:
 class Connection:
     """Requests to one API server. Every request that the collection makes may be repeated, so lost ones are."""
 
-    def __init__(self, pool: t.Any, url: str, headers: Headers) -> None:
+    def __init__(self, pool: t.Any, url: str, headers: Headers, clock: Clock | None = None) -> None:
         self._pool = pool
         self._url = url.rstrip("/")
         self._headers = headers
+        self._clock = clock or Clock()
+        self._silent_since: float | None = None
         self._kinds: dict[str, dict[str, Resource]] = {}
         self._lock = threading.RLock()  # callers may send requests side by side
 
@@ -143,32 +157,75 @@ class Connection:
     def _send(
         self, method: str, path: str, query: t.Mapping[str, t.Any] | None, body: t.Any, content_type: str
     ) -> bytes:
+        """Raises ApiError for a refusal, Unreachable once the server has been silent for PATIENCE."""
         url = self._url + path + ("?" + urlencode(query) if query else "")
-        with self._lock:  # a token that has run out is renewed once
-            headers = {"Accept": "application/json, */*", "User-Agent": AGENT, **self._headers()}
-        if body is not None:
-            headers["Content-Type"] = content_type
+        headers = {"Content-Type": content_type} if body is not None else {}
+        content = None if body is None else json.dumps(body).encode()
+        failures: list[CollectionError] = []
+
+        def attempt() -> bytes | None:
+            begun = self._clock.now()
+            try:
+                answer = self._once(method, url, content, headers)
+            except Unreachable as error:
+                failures.append(error)
+            else:
+                if answer.status < 400:
+                    self._silent_since = None
+                    return t.cast(bytes, answer.data)
+                refusal = _api_error(f"{method} {path}", answer.status, answer.data)
+                if not _passes(method, refusal):
+                    self._silent_since = None
+                    raise refusal
+                failures.append(refusal)
+            if self._silent_since is None:
+                self._silent_since = begun
+            return None
+
+        silent = 0.0 if self._silent_since is None else self._clock.now() - self._silent_since
+        what = f"an answer of the Kubernetes API {self._url}"
         try:
-            answer = self._pool.request(
-                method,
-                url,
-                body=None if body is None else json.dumps(body).encode(),
-                headers=headers,
-                retries=urllib3.Retry(
-                    total=6,
-                    other=0,  # a certificate that is not trusted does not become so
-                    backoff_factor=0.2,
-                    status_forcelist=(429, 502, 503, 504),
-                    allowed_methods=None,
-                    raise_on_status=False,
-                ),
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            data = wait_for(
+                attempt,
+                lambda data: data is not None,
+                timeout=PATIENCE - silent,
+                what=what,
+                why=lambda _unused: failures[-1].message,
+                backoff=PAUSES,
+                clock=self._clock,
             )
-        except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"no answer from the Kubernetes API {self._url}: {error}") from error
-        if answer.status >= 400:
-            raise _api_error(f"{method} {path}", answer.status, answer.data)
-        return t.cast(bytes, answer.data)
+        except WaitTimeout:
+            raise failures[-1] from None
+        return data or b""
+
+    def _once(self, method: str, url: str, content: bytes | None, headers: dict[str, str]) -> t.Any:
+        """One attempt. Raises Unreachable, and CollectionError for what no repetition mends."""
+        with self._lock:  # a token that has run out is renewed once
+            headers = {"Accept": "application/json, */*", "User-Agent": AGENT, **headers, **self._headers()}
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+        try:
+            return self._pool.request(method, url, body=content, headers=headers, retries=False, timeout=timeout)
+        except http_errors.HTTPError as error:
+            message = f"no answer from the Kubernetes API {self._url}: {error}"
+            if _is_distrust(error):
+                raise CollectionError(message) from error
+            raise Unreachable(f"{message}; see that the cluster runs and lets this host reach its endpoint") from error
+
+
+def _is_distrust(error: Exception) -> bool:
+    """Whether the server's certificate was refused: it does not become trusted by asking again."""
+    return any(isinstance(part, ssl.SSLCertVerificationError) for part in (error, *error.args))
+
+
+def _passes(method: str, refusal: ApiError) -> bool:
+    """Whether the same request may well succeed in a moment.
+
+    A patch that carries no resourceVersion, as all of ours, meets a 409 when somebody creates or writes the
+    object at that very moment; then it finds what they made. Who owns a field does not change by itself.
+    """
+    if refusal.code in _PASSING:
+        return True
+    return method == "PATCH" and isinstance(refusal, Conflict) and not conflicts(refusal)
 
 
 def _api_error(what: str, code: int, body: bytes) -> ApiError:
@@ -186,6 +243,20 @@ def _api_error(what: str, code: int, body: bytes) -> ApiError:
         reason=status.get("reason", ""),
         causes=(status.get("details") or {}).get("causes", []),
     )
+
+
+# How an API server names who owns a field.
+_OTHER_MANAGER = re.compile(r'conflict with "([^"]*)"')
+
+
+def conflicts(error: Conflict) -> list[tuple[str, str]]:
+    """(manager, field) of each field that another manager owns; empty for another kind of conflict."""
+    found = []
+    for cause in error.details.get("causes", []):
+        if cause.get("reason") == "FieldManagerConflict":
+            owner = _OTHER_MANAGER.search(cause.get("message", ""))
+            found.append((owner.group(1) if owner else "?", cause.get("field", "?")))
+    return found
 
 
 _open: dict[tuple[t.Any, ...], Connection] = {}
@@ -220,11 +291,16 @@ def _from_kubeconfig(prefix: str, path: str, context: str | None) -> Connection:
             config_file=path, context=context, client_configuration=config, persist_config=False
         )
     except (kubernetes_config.ConfigException, OSError) as error:
-        raise InvalidOption(f"{prefix}kubeconfig", path, f"a kubeconfig with the wanted context ({error})") from error
+        raise InvalidOption(
+            f"{prefix}kubeconfig", path, f"give a kubeconfig with the wanted context ({error})"
+        ) from error
 
     def headers() -> dict[str, str]:
         # Asked for each time: an exec plugin's token is renewed here when it runs out.
-        return {entry["key"]: entry["value"] for entry in config.auth_settings().values() if entry["in"] == "header"}
+        found = {entry["key"]: entry["value"] for entry in config.auth_settings().values() if entry["in"] == "header"}
+        for value in found.values():
+            check_header_secret(f"{prefix}kubeconfig, the user's token", value.partition(" ")[2] or value)
+        return found
 
     return Connection(_pool(config), config.host, headers)
 
@@ -252,7 +328,11 @@ def _from_google(call: Call, prefix: str, given: Json) -> Connection:
     if certificate:
         # In memory: no file to protect, none to leave behind. Without one, the public authorities decide.
         pool.connection_pool_kw["ca_cert_data"] = _pem(f"{prefix}connection.ca_certificate", certificate)
-    return Connection(pool, config.host, lambda: {"authorization": f"Bearer {gcp.token()}"})
+
+    def headers() -> dict[str, str]:
+        return {"authorization": f"Bearer {check_header_secret('access_token', gcp.token())}"}
+
+    return Connection(pool, config.host, headers)
 
 
 def _look_up(gcp: t.Any, name: str) -> tuple[str, str]:
@@ -279,4 +359,4 @@ def _pem(option: str, certificate: str) -> str:
     try:
         return base64.b64decode(certificate, validate=True).decode("ascii")
     except ValueError as error:
-        raise InvalidOption(option, certificate[:20] + "...", "a PEM certificate, plain or in base64") from error
+        raise InvalidOption(option, certificate[:20] + "...", "give a PEM certificate, plain or in base64") from error

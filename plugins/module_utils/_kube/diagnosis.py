@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change in any release.
 
-"""Why an object does not become ready: the last warnings, the pods' reasons, the last words of a crashed container."""
+"""Why an object does not become ready: the pods' reasons, the last words of a crashed container, the last warnings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import typing as t
 from .._errors import ApiError, CollectionError
 from .connection import Connection, Resource
 from .objects import label, name_of, namespace_of
+from .pods import PODS, containers, ended_badly, is_ready, owned, reasons
 
 Json = dict[str, t.Any]
 
-PODS = Resource("v1", "Pod", "pods", True)
 EVENTS = Resource("v1", "Event", "events", True)
 
 LAST_EVENTS = 5
@@ -23,99 +23,51 @@ LOG_LINES = 10
 
 
 def explain(connection: Connection, obj: Json) -> list[str]:
-    """Sentences for the user, the most telling first; what cannot be read is left out."""
+    """Sentences for the user, the most telling first; what could not be read is one of them."""
     namespace = namespace_of(obj)
     if namespace is None:
         return []
+    said: list[str] = []
+    uids = {obj["metadata"].get("uid")}
     try:
-        pods = [pod for pod in _pods(connection, obj) if not _is_ready(pod)]
-        said = [line for pod in pods[:3] for line in pod_reasons(pod)]
-        crashed = next(((pod, name) for pod in pods for name in crashed_containers(pod)), None)
+        pods, uids = owned(connection, obj)
+        unready = [pod for pod in pods if not is_ready(pod)]
+        said += [line for pod in unready[:3] for line in reasons(pod)]
+        crashed = next(((pod, name) for pod in unready for name in crashed_containers(pod)), None)
         if crashed:
             said += _last_words(connection, *crashed)
-        uids = {item["metadata"].get("uid") for item in (obj, *pods)}
-        made_by_it = name_of(obj) + "-" if "template" in _spec(obj) else None
-        return said + warnings(connection.list(EVENTS, namespace), uids, made_by_it)
-    except CollectionError:
-        return []
-
-
-def _pods(connection: Connection, obj: Json) -> list[Json]:
-    if obj["kind"] == "Pod":
-        return [obj]
-    labels = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") if "template" in _spec(obj) else None
-    if not labels:
-        return []
-    selector = ",".join(f"{name}={value}" for name, value in labels.items())
-    return connection.list(PODS, namespace_of(obj), labelSelector=selector)
-
-
-def _spec(obj: Json) -> Json:
-    return obj.get("spec") or {}
-
-
-def _is_ready(pod: Json) -> bool:
-    status = pod.get("status") or {}
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
-
-
-def _containers(pod: Json) -> list[Json]:
-    status = pod.get("status") or {}
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-
-
-def pod_reasons(pod: Json) -> list[str]:
-    """Why this pod does not run: it cannot be scheduled, or what each container waits for or died of."""
-    said = []
-    for condition in (pod.get("status") or {}).get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            said.append(f"{label(pod)} is {condition.get('reason')}: {condition.get('message')}")
-    for container in _containers(pod):
-        state = container.get("state") or {}
-        waiting, ended = (
-            state.get("waiting"),
-            state.get("terminated") or (container.get("lastState") or {}).get("terminated"),
-        )
-        if waiting:
-            message = f": {waiting['message']}" if waiting.get("message") else ""
-            said.append(f"{label(pod)}, container {container['name']} is {waiting.get('reason')}{message}")
-        if ended and ended.get("exitCode"):
-            reason = ended.get("reason") or "ended"
-            said.append(f"{label(pod)}, container {container['name']}: {reason}, exit code {ended['exitCode']}")
+    except CollectionError as error:
+        said.append(f"(what its Pods say could not be read: {error.message})")
+    try:
+        said += warnings(connection.list(EVENTS, namespace), uids)
+    except CollectionError as error:
+        said.append(f"(its events could not be read: {error.message})")
     return said
 
 
 def crashed_containers(pod: Json) -> list[str]:
-    crashed = []
-    for container in _containers(pod):
-        for state in (container.get("state") or {}, container.get("lastState") or {}):
-            if (state.get("terminated") or {}).get("exitCode"):
-                crashed.append(container["name"])
-                break
-    return crashed
+    return [container["name"] for container in containers(pod) if ended_badly(container)]
 
 
 def _last_words(connection: Connection, pod: Json, container: str) -> list[str]:
     path = PODS.path(namespace_of(pod), name_of(pod), "log")
+    where = f"{label(pod)}, container {container}"
+    refusal = ""
     for previous in ({"previous": "true"}, {}):
         try:
             log = connection.text(path, {"container": container, "tailLines": LOG_LINES, **previous})
-        except ApiError:
+        except ApiError as error:  # the one before may be gone, the present one may not have begun
+            refusal = error.message
             continue
         if log.strip():
-            return [f"last lines of {label(pod)}, container {container}:\n{log.rstrip()}"]
-    return []
+            return [f"last lines of {where}:\n{log.rstrip()}"]
+    return [f"(the log of {where} could not be read: {refusal})"] if refusal else []
 
 
-def warnings(events: t.Iterable[Json], uids: set[t.Any], prefix: str | None = None) -> list[str]:
-    """The last Warning events about objects with these uids (or, made by them, with this prefix), oldest first."""
-
-    def concerns(event: Json) -> bool:
-        about = event.get("involvedObject") or {}
-        return about.get("uid") in uids or bool(prefix and str(about.get("name", "")).startswith(prefix))
-
-    found = sorted((e for e in events if e.get("type") == "Warning" and concerns(e)), key=_when)
-    return [f"event {event.get('reason')}: {event.get('message')}" for event in found[-LAST_EVENTS:]]
+def warnings(events: t.Iterable[Json], uids: t.Container[t.Any]) -> list[str]:
+    """The last Warning events about objects with these uids, oldest first."""
+    about = (e for e in events if e.get("type") == "Warning" and (e.get("involvedObject") or {}).get("uid") in uids)
+    return [f"event {event.get('reason')}: {event.get('message')}" for event in sorted(about, key=_when)[-LAST_EVENTS:]]
 
 
 def _when(event: Json) -> str:

@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .._call import Call
-from .apply import Deadline, delete, execute, wait_ready
+from .._errors import CollectionError, having_changed
+from .apply import Deadline, delete, execute, unready, wait_ready
 from .connection import ClusterMissing, Connection, connect
 from .objects import checked
 from .plan import MANAGER, Planner, Rule, Step, planned_blind, report
@@ -51,7 +53,9 @@ def converge(
         raise
     if params["state"] == "ready":
         steps = [Step(obj, "none") for obj in planned_definitions(definitions, namespace)]
-        if not call.check_mode:
+        if call.check_mode:
+            _warn_unready(call, connection, steps)
+        else:
             wait_ready(connection, steps, deadline)
         return steps, connection
     planner = Planner(
@@ -63,17 +67,37 @@ def converge(
         lenient=call.check_mode,
     )
     steps = planner.absent(definitions) if absent else planner.present(definitions)
+    for step in steps:
+        step.rule = (rules or {}).get((step.definition["kind"], step.definition["metadata"]["name"]), step.rule)
     if call.check_mode:
+        if params["wait"] and not absent:
+            _warn_unready(call, connection, [step for step in steps if not step.changed])
         return steps, connection
-    if absent:
-        delete(connection, steps, deadline, wait=params["wait"])
-        return steps, connection
-    execute(planner, steps, deadline)
-    if params["wait"]:
-        for step in steps:
-            step.rule = (rules or {}).get((step.definition["kind"], step.definition["metadata"]["name"]), step.rule)
-        wait_ready(connection, steps, deadline)
+    with telling_of_changes(steps):
+        if absent:
+            delete(connection, steps, deadline, wait=params["wait"])
+            return steps, connection
+        execute(planner, steps, deadline)
+        if params["wait"]:
+            wait_ready(connection, steps, deadline)
     return steps, connection
+
+
+@contextlib.contextmanager
+def telling_of_changes(steps: t.Sequence[Step]) -> t.Iterator[None]:
+    """A failure inside of the block says whether any of the steps had been taken by then."""
+    try:
+        yield
+    except CollectionError:
+        with having_changed(any(step.written for step in steps)):
+            raise
+
+
+def _warn_unready(call: Call, connection: Connection, steps: t.Sequence[Step]) -> None:
+    for said in unready(connection, steps):
+        call.warn(f"not ready now: {said}")
+    for step in steps:
+        step.after = step.after or step.before or step.definition
 
 
 def planned_definitions(definitions: t.Sequence[Json], namespace: str) -> list[Json]:

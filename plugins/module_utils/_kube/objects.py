@@ -72,29 +72,21 @@ def ranked(objects: t.Iterable[Json]) -> tuple[list[Json], list[Json], list[Json
     return ranks
 
 
-def comparable(obj: Json | None, manager: str = "") -> Json:
-    """What the user can change: without status and what the server notes; with ``manager``'s own claim of fields.
-
-    The claim counts, because taking over a field that somebody else set makes a
-    later removal of it from the definition effective. A field that ``manager``
-    set by another way (the scale subresource) is claimed already.
-    """
+def comparable(obj: Json | None) -> Json:
+    """What the user can change: without status and what the server notes."""
     if obj is None:
         return {}
     kept = {field: value for field, value in obj.items() if field not in ("status", "metadata")}
     kept["metadata"] = {field: v for field, v in obj["metadata"].items() if field not in _SERVER_OWNED}
-    if manager:
-        kept["claim"] = {}
-        for entry in obj["metadata"].get("managedFields", []):
-            if entry.get("manager") == manager and entry.get("subresource") != "status":
-                _merge(kept["claim"], entry.get("fieldsV1") or {})
     return kept
 
 
-def _merge(into: Json, fields: Json) -> None:
-    """Add one set of fields, as a tree, to another."""
-    for field, below in fields.items():
-        _merge(into.setdefault(field, {}), below)
+def claim(obj: Json, manager: str) -> Json:
+    """The fields that ``manager`` owns by applying them, as fieldsV1: what it may take away by leaving them out."""
+    for entry in obj["metadata"].get("managedFields", []):
+        if (entry.get("manager"), entry.get("operation"), entry.get("subresource")) == (manager, "Apply", None):
+            return entry.get("fieldsV1") or {}
+    return {}
 
 
 def changed_paths(before: t.Any, after: t.Any, path: str = "") -> list[str]:
@@ -105,6 +97,15 @@ def changed_paths(before: t.Any, after: t.Any, path: str = "") -> list[str]:
             found += changed_paths(before.get(field), after.get(field), f"{path}.{field}")
         return found
     return [] if before == after else [path or "."]
+
+
+def stated(live: t.Any, definition: t.Any) -> t.Any:
+    """What of ``live`` a definition speaks of: the server fills in the rest again, and nothing else can be compared."""
+    if isinstance(live, dict) and isinstance(definition, dict):
+        return {field: stated(live[field], value) for field, value in definition.items() if field in live}
+    if isinstance(live, list) and isinstance(definition, list) and len(live) == len(definition):
+        return [stated(*pair) for pair in zip(live, definition, strict=True)]
+    return live
 
 
 def shown(obj: Json | None) -> Json:
@@ -123,7 +124,7 @@ def shown(obj: Json | None) -> Json:
 
 def shown_pair(before: Json | None, after: Json | None) -> tuple[Json, Json]:
     """Two states of an object for a diff: of a Secret only which keys change, never to what."""
-    left, right = (_stated(shown(obj)) for obj in (before, after))
+    left, right = ((comparable(shown(obj)) if obj else {}) for obj in (before, after))
     if before and after and after["kind"] == "Secret":
         for part in ("data", "stringData"):
             old, new = before.get(part) or {}, after.get(part) or {}
@@ -131,7 +132,3 @@ def shown_pair(before: Json | None, after: Json | None) -> tuple[Json, Json]:
                 if old[field] != new[field]:
                     right[part][field] = HIDDEN_CHANGED
     return left, right
-
-
-def _stated(obj: Json) -> Json:
-    return comparable(obj) if obj else {}

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,5 +22,6 @@ def each(work: t.Callable[[T], R], items: t.Sequence[T]) -> list[R]:
     """``work`` of every item, in the items' order. All end before the first error, in that order, is raised."""
     if len(items) < 2:
         return [work(item) for item in items]
+    contexts = [contextvars.copy_context() for _item in items]  # a wait in a thread tells whom its caller tells
     with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
-        return list(pool.map(work, items))
+        return list(pool.map(lambda context, item: context.run(work, item), contexts, items))

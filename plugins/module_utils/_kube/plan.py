@@ -18,11 +18,12 @@ import re
 import typing as t
 
 from .._errors import ApiError, CollectionError, Conflict, ImmutableField, InvalidOption, NotFound
-from .connection import APPLY, Connection, Resource, UnknownKind
+from .connection import APPLY, Connection, Resource, UnknownKind, conflicts
 from .objects import (
     Key,
     changed_paths,
     checked,
+    claim,
     comparable,
     key,
     label,
@@ -31,6 +32,7 @@ from .objects import (
     ranked,
     shown,
     shown_pair,
+    stated,
 )
 from .parallel import each
 from .readiness import Verdict, ready
@@ -40,14 +42,19 @@ Rule = t.Callable[[Json], Verdict]
 
 MANAGER = "aiserving.gke"
 
+# Looks at an object that a controller writes between a look and the dry run, before a difference is believed.
+LOOKS = 5
+
 # How API servers say that a field cannot change in place.
 _IMMUTABLE = re.compile(r"immutable|updates to statefulset spec|may not be changed", re.IGNORECASE)
-_OTHER_MANAGER = re.compile(r'conflict with "([^"]*)"')
 
 
 @dataclasses.dataclass
 class Step:
-    """One object: what will be done to it. ``after``: the server's answer, or the definition where it cannot tell."""
+    """One object: what will be done to it. ``after``: the server's answer, or the definition where it cannot tell.
+
+    ``claims``: nothing of the object changes, but whose its fields are; it is written, and called no change.
+    """
 
     definition: Json
     action: str  # none, create, update, recreate, delete
@@ -55,6 +62,8 @@ class Step:
     before: Json | None = None
     after: Json | None = None
     rule: Rule = ready
+    claims: bool = False
+    written: bool = False
 
     @property
     def changed(self) -> bool:
@@ -139,9 +148,9 @@ class Planner:
             if kind in pending and pending[kind].namespaced:
                 obj["metadata"].setdefault("namespace", self.namespace)
             return Step(obj, "create", after=obj)
-        live = self.connection.get(resource, namespace_of(obj), name_of(obj))
+        live = self._live(resource, obj)
         try:
-            after = self.apply(resource, obj, dry_run=True)
+            live, after = self._foreseen(resource, obj, live)
         except NotFound:
             namespace = namespace_of(obj)
             if namespace not in coming and not self.lenient:
@@ -155,8 +164,28 @@ class Planner:
             return self._stuck(obj, resource, live, error)
         if live is None:
             return Step(obj, "create", resource, after=after)
-        same = comparable(live, self.manager) == comparable(after, self.manager)
-        return Step(obj, "none" if same else "update", resource, live, after)
+        if comparable(live) != comparable(after):
+            return Step(obj, "update", resource, live, after)
+        # Whose a field is decides what becomes of it when a definition leaves it out one day.
+        return Step(obj, "none", resource, live, after, claims=claim(live, self.manager) != claim(after, self.manager))
+
+    def _live(self, resource: Resource, obj: Json) -> Json | None:
+        return self.connection.get(resource, namespace_of(obj), name_of(obj))
+
+    def _foreseen(self, resource: Resource, obj: Json, live: Json | None) -> tuple[Json | None, Json]:
+        """The live object, and what an apply would make of that very one.
+
+        The server answers from its present state. Where that is a later one than ``live``, the difference
+        may be what somebody else has written in between.
+        """
+        for _look in range(LOOKS):
+            after = self.apply(resource, obj, dry_run=True)
+            if live is None or comparable(live) == comparable(after):
+                break
+            known, live = live, self._live(resource, obj)
+            if comparable(known) == comparable(live):
+                break
+        return live, after
 
     def _stuck(self, obj: Json, resource: Resource, live: Json | None, error: ApiError) -> Step:
         if live is None or error.code != 422 or not _IMMUTABLE.search(error.message):
@@ -186,20 +215,11 @@ def defined_by(definition: Json) -> list[Resource]:
     ]
 
 
-def conflicts(error: Conflict) -> list[tuple[str, str]]:
-    """(manager, field) of each field that another manager owns; empty for another kind of conflict."""
-    found = []
-    for cause in error.details.get("causes", []):
-        if cause.get("reason") == "FieldManagerConflict":
-            owner = _OTHER_MANAGER.search(cause.get("message", ""))
-            found.append((owner.group(1) if owner else "?", cause.get("field", "?")))
-    return found
-
-
 def _foreign(obj: Json, owners: list[tuple[str, str]], error: Conflict) -> Conflict:
     fields = "; ".join(f"{field} is set by {owner}" for owner, field in owners)
     return Conflict(
-        f"{label(obj)}: {fields}. Leave the field out of the definition, or take it over with force_conflicts: true.",
+        f"{label(obj)}: {fields}. Take {'it' if len(owners) == 1 else 'them'} over with force_conflicts: true, "
+        "which undoes what was set there; or leave out of the definition what somebody else is to set.",
         code=error.code,
         reason=error.reason,
         managers=sorted({owner for owner, _field in owners}),
@@ -260,7 +280,9 @@ def report(steps: t.Sequence[Step], diff: bool) -> Json:
         )
         if step.changed:
             name = label(obj)
-            old, new = shown_pair(step.before, step.after)
+            # Where the server could not be asked what would come of it, only what is stated can be compared.
+            blind = step.before is not None and step.after is step.definition
+            old, new = shown_pair(stated(step.before, step.definition) if blind else step.before, step.after)
             changes.append({"object": name, "action": step.action, "fields": _fields(step, old, new)})
             before[name], after[name] = old, new
     actions = {step.action for step in steps if step.changed}

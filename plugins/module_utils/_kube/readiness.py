@@ -49,6 +49,12 @@ def _conditions(holder: Json) -> dict[str, Json]:
     return {condition["type"]: condition for condition in holder.get("conditions") or []}
 
 
+def is_behind(obj: Json) -> bool:
+    """Whether its controller speaks of an earlier generation; one that has no such status is never behind."""
+    seen = _status(obj).get("observedGeneration")
+    return seen is not None and int(seen) < _generation(obj)
+
+
 def _stale(obj: Json) -> Verdict | None:
     """Whether the controller has not seen this generation yet."""
     seen = _status(obj).get("observedGeneration")

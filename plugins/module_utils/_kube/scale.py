@@ -11,13 +11,12 @@ import time
 import typing as t
 
 from .._call import Call
-from .._errors import InvalidOption, NotFound
-from .._wait import wait_for
-from .apply import PAUSES, Deadline
-from .connection import MERGE, ClusterMissing, Connection, UnknownKind, Unreachable, connect
-from .diagnosis import PODS, explain
-from .plan import MANAGER
-from .readiness import ready
+from .._errors import InvalidOption, NotFound, having_changed
+from .apply import Deadline, wait_ready
+from .connection import MERGE, ClusterMissing, Connection, UnknownKind, connect
+from .plan import MANAGER, Step
+from .pods import PODS
+from .readiness import Verdict, ready
 
 Json = dict[str, t.Any]
 
@@ -29,7 +28,7 @@ def scale(call: Call) -> Json:
     params = call.params
     wanted = params["replicas"]
     if wanted < 0:
-        raise InvalidOption("replicas", wanted, "0 or more")
+        raise InvalidOption("replicas", wanted, "give 0 or more")
     deadline = Deadline(params["wait_timeout"])
     try:
         workload = Workload(connect(call), params["kind"], params["namespace"], params["name"])
@@ -45,7 +44,8 @@ def scale(call: Call) -> Json:
             workload.set(wanted)
         answer["applied_at"] = time.time()
         if params["wait"]:
-            workload.wait(wanted, deadline)
+            with having_changed(previous != wanted):
+                workload.wait(wanted, deadline)
     return answer
 
 
@@ -72,10 +72,9 @@ class Workload:
 
     def __init__(self, connection: Connection, kind: str, namespace: str, name: str) -> None:
         self._connection = connection
-        self._resource = connection.resource(KINDS[kind], kind)
         self._namespace = namespace
-        self._name = name
-        self._scale = self._resource.path(namespace, name, "scale")
+        self._named = {"apiVersion": KINDS[kind], "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+        self._scale = connection.resource(KINDS[kind], kind).path(namespace, name, "scale")
 
     def replicas(self) -> int:
         """The number wanted now. Raises NotFound."""
@@ -92,26 +91,14 @@ class Workload:
 
     def wait(self, replicas: int, deadline: Deadline) -> None:
         """Until the controller has done it: all ready, and the superfluous pods gone, not only on their way out."""
-        path = self._resource.path(self._namespace, self._name)
-        last: list[Json] = []
 
-        def look() -> tuple[bool, str]:
-            try:
-                live = self._connection.request("GET", path)
-                last[:] = [live]
-                done, reason = ready(live)
-                pods = self._pods(live) if done else []
-            except Unreachable as error:
-                return False, error.message
-            if done and len(pods) > replicas:
-                return False, f"{len(pods)} pods are there still, {replicas} wanted"
+        def rule(live: Json) -> Verdict:
+            done, reason = ready(live)
+            if done and (pods := len(self._pods(live))) > replicas:
+                return False, f"{pods} pods are there still, {replicas} wanted"
             return done, reason
 
-        def why(seen: tuple[bool, str]) -> str:
-            return "\n  ".join([seen[1], *(explain(self._connection, last[0]) if last else [])])
-
-        what = f"{self._namespace}/{self._name} to have {replicas} ready replicas"
-        wait_for(look, lambda seen: seen[0], timeout=deadline.left, what=what, why=why, backoff=PAUSES)
+        wait_ready(self._connection, [Step(self._named, "none", rule=rule)], deadline)
 
     def _pods(self, live: Json) -> list[Json]:
         labels = live["spec"]["selector"].get("matchLabels") or {}

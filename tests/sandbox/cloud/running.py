@@ -23,7 +23,7 @@ from sandbox.cloud import Cloud
 from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
 from sandbox.latency import Latency
-from tests.official import COURT
+from tests.official import Judge
 
 PROJECT = "sandbox-project"
 NUMBER = "123456789012"
@@ -131,6 +131,7 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
     ready: threading.Event = threading.Event()
     box: dict[str, t.Any] = {}
     runtime = Runtime()
+    judge = Judge()
 
     async def main() -> None:
         cloud = Cloud(
@@ -142,7 +143,7 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
             directory=directory,
             runtime=runtime,
         )
-        cloud.app.middlewares.append(COURT.middleware())
+        cloud.app.middlewares.append(judge.middleware())
         runner = web.AppRunner(cloud.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -160,6 +161,7 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
     yield Running(box["cloud"], runtime, box["port"], box["loop"])
     box["loop"].call_soon_threadsafe(box["stop"].set)
     thread.join(DEADLINE)
+    assert not judge.violations, "\n".join(sorted(judge.violations))
 
 
 def enable_all(cloud: Running) -> None:

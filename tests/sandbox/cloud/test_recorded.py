@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.latency import GOOGLE
 from tests.sandbox.cloud.replay import Difference, Replay, compare, kind_of, places
 from tests.sandbox.cloud.reviewed import REVIEWED, SKIPPED
 from tests.sandbox.cloud.running import enable_all, serve
@@ -71,8 +72,12 @@ def today(shared: Path) -> set[str]:
 
 
 @pytest.fixture
-def differences(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Iterator[list[Difference]]:
+def differences(
+    request: pytest.FixtureRequest, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[Difference]]:
     """What replaying the file named by the parameter finds."""
+    # A second each: the answer to a creation must not be late enough to tell of progress.
+    monkeypatch.setitem(GOOGLE, "cluster_create", 10_000)
     records = json.loads((shared / "recorded" / f"{request.param}.json").read_text())
     for cloud in serve(tmp_path, 0.0001):
         if not request.param.startswith("serviceusage/"):

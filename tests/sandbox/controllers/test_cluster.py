@@ -181,7 +181,7 @@ def test_a_claim_waits_for_managed_dranet_and_is_given_back(tmp_path: Path) -> N
 
         pod = await until(refused, "Unschedulable for want of the device class")
         assert pod["status"]["phase"] == "Pending" and pod["status"]["resourceClaimStatuses"][0]["name"] == "netdev"
-        assert await told("device class netdev.google.com does not exist")
+        await until(lambda: told("device class netdev.google.com does not exist"), "an event about the device class")
         cloud.clusters[KEY] = document(KEY, default_pool(), tpu_pool())
         await cloud.changed()
         await settled(client, 1)

@@ -239,7 +239,7 @@ def play(directory: Path, scene: Callable[[World], Awaitable[None]], latency: La
                 await scene(here)
             finally:
                 started = here.pids()
-        assert not [pid for pid in started if alive(pid)]
+        await until(lambda: asyncio.sleep(0, not any(map(alive, started))), "no process is left")
 
     asyncio.run(run())
 

@@ -191,7 +191,7 @@ def test_more_requests_at_once_than_envoy_allows_by_itself(tmp_path: Path) -> No
         async with stage(tmp_path) as here:
             # Clients, servers and their answers to health checks share one process here: it may be late, not unwell.
             patient = HealthCheck("/health", interval=5, timeout=5, healthy_threshold=1, unhealthy_threshold=10)
-            await here.program(EAST, backend=here.backend(EAST, check=patient))
+            await here.program(EAST, backend=dataclasses.replace(here.backend(EAST, check=patient), timeout=120.0))
             here.servers[EAST].hold = go_on = asyncio.Event()
             asked = [asyncio.create_task(here.ask(EAST)) for _unused in range(1200)]
             await until(lambda: asyncio.sleep(0, here.servers[EAST].held == 1200), "all requests have arrived")

@@ -13,15 +13,30 @@ from pathlib import Path
 import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import ImmutableField, InvalidOption
 from ansible_collections.aiserving.gke.plugins.module_utils._fleet import names
-from ansible_collections.aiserving.gke.plugins.module_utils._fleet.features import FEATURE_FIELDS, unmet
-from ansible_collections.aiserving.gke.plugins.module_utils._fleet.memberships import MEMBERSHIP_FIELDS, patch
+from ansible_collections.aiserving.gke.plugins.module_utils._fleet.features import feature_fields, unmet
+from ansible_collections.aiserving.gke.plugins.module_utils._fleet.hub import patch
+from ansible_collections.aiserving.gke.plugins.module_utils._fleet.memberships import (
+    has_lost_connection,
+    membership_fields,
+)
 from ansible_collections.aiserving.gke.plugins.module_utils._reconcile import Json, Plan, make_plan
+
+NUMBERS = {"p": "123", "q": "456"}
+
+
+def same_project(one: str, other: str) -> bool:
+    """As Google would tell."""
+    return NUMBERS.get(one, one) == NUMBERS.get(other, other)
+
+
+FEATURE_FIELDS, MEMBERSHIP_FIELDS = feature_fields(same_project), membership_fields(same_project)
 
 
 class Thing:
     """A resource that is only planned."""
 
     kind, name = "thing", "x"
+    identity: t.ClassVar[Json] = {}
 
     def __init__(self, fields: t.Any) -> None:
         self.fields = fields
@@ -44,6 +59,8 @@ LINK = "//container.googleapis.com/projects/{}/{}/us-east5-a/clusters/c"
     [
         (LINK.format("p", "locations"), LINK.format("p", "zones"), True),
         (LINK.format("p", "locations"), LINK.format("123", "locations"), True),
+        (LINK.format("p", "locations"), LINK.format("456", "locations"), False),
+        (LINK.format("456", "locations"), LINK.format("p", "zones"), False),
         (LINK.format("p", "locations"), LINK.format("q", "locations"), False),
         (LINK.format("1", "locations"), LINK.format("2", "locations"), False),
         (LINK.format("p", "locations"), LINK.format("p", "locations").replace("east5-a", "east5-b"), False),
@@ -51,7 +68,7 @@ LINK = "//container.googleapis.com/projects/{}/{}/us-east5-a/clusters/c"
     ],
 )
 def test_links_to_one_cluster(desired: str, live: str | None, same: bool) -> None:
-    assert names.same_cluster(desired, live) is same
+    assert names.same_cluster(desired, live, same_project) is same
 
 
 PATH = "projects/{}/locations/{}/memberships/{}"
@@ -66,12 +83,13 @@ PATH = "projects/{}/locations/{}/memberships/{}"
         ("locations/global/memberships/m", PATH.format("123", "global", "m"), True),
         ("locations/us-east5/memberships/m", PATH.format("123", "global", "m"), False),
         (PATH.format("p", "global", "m"), PATH.format("123", "global", "m"), True),
+        (PATH.format("p", "global", "m"), PATH.format("456", "global", "m"), False),
         (PATH.format("p", "global", "m"), PATH.format("q", "global", "m"), False),
         (PATH.format("p", "global", "m"), None, False),
     ],
 )
 def test_names_of_one_membership(desired: str, live: str | None, same: bool) -> None:
-    assert names.same_membership(desired, live) is same
+    assert names.same_membership(desired, live, same_project) is same
 
 
 @pytest.mark.parametrize("given", ["m", "locations/global/memberships/m", "projects/p/locations/global/memberships/m"])
@@ -125,7 +143,7 @@ def test_the_recorded_patch_is_ours(shared: Path) -> None:
     change = next(e for e in traffic if e["method"] == "PATCH")
     live = next(e["response"] for e in traffic if e["method"] == "GET" and "spec" in e["response"])
     made = plan(FEATURE_FIELDS, change["request"], live)
-    body, mask = patch(made.changes, live)
+    body, mask = patch(made.changes)
     assert body == change["request"]
     assert sorted(mask) == ["labels", "spec"]
 
@@ -140,6 +158,31 @@ def test_another_cluster_or_a_missing_one_needs_a_new_registration() -> None:
     gone = {"endpoint": {"gkeCluster": {**live["endpoint"]["gkeCluster"], "clusterMissing": True}}}
     assert plan(MEMBERSHIP_FIELDS, live, gone, recreate=True).action == "recreate"
     assert plan(MEMBERSHIP_FIELDS, live, live, recreate=True).action == "none"
+
+
+LOST = {"code": "ERROR", "description": "Lost connection", "updateTime": "2026-01-02T00:00:00.123456789Z"}
+
+
+@pytest.mark.parametrize(
+    ("state", "created", "lost"),
+    [
+        (LOST, "2026-01-01T00:00:00Z", True),
+        (LOST, "2026-01-02T00:00:00.123456788Z", True),
+        (LOST, "2026-01-03T00:00:00Z", False),  # said of the registration before this one
+        ({**LOST, "updateTime": ""}, "2026-01-03T00:00:00Z", True),
+        ({**LOST, "description": "no Gateway API"}, "2026-01-01T00:00:00Z", False),
+        ({**LOST, "code": "OK"}, "2026-01-01T00:00:00Z", False),
+    ],
+)
+def test_a_lost_connection_is_replaced_on_demand(state: Json, created: str, lost: bool) -> None:
+    """``recreate: true`` is what the feature's message advises, so it must plan something."""
+    registered = {"endpoint": {"gkeCluster": {"resourceLink": LINK.format("p", "locations")}}}
+    live = {"name": PATH.format("p", "global", "m"), "createTime": created, **registered}
+    for member, expected in (("m", lost), ("other", False)):
+        features = [feature(), feature(m=state) if member == "m" else feature(other=state)]
+        assert has_lost_connection(live, features, same_project) is expected
+        fields = membership_fields(same_project, lost=expected)
+        assert plan(fields, registered, live, recreate=True).action == ("recreate" if expected else "none")
 
 
 def feature(own: str | None = "OK", active: str = "ACTIVE", **members: Json) -> Json:
@@ -176,7 +219,7 @@ def feature(own: str | None = "OK", active: str = "ACTIVE", **members: Json) -> 
     ],
 )
 def test_what_keeps_a_feature_from_working(seen: Json | None, memberships: list[str], says: list[str]) -> None:
-    found = unmet(seen, memberships)
+    found = unmet(seen, memberships, same_project)
     assert len(found) == len(says)
     for text, part in zip(found, says, strict=True):
         assert part in text

@@ -10,7 +10,7 @@ import types
 import typing as t
 
 import pytest
-from ansible_collections.aiserving.gke.plugins.module_utils._errors import Conflict, OperationFailed
+from ansible_collections.aiserving.gke.plugins.module_utils._errors import OperationFailed
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.compute import link
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.iam import policy_of
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.network import Subnetwork
@@ -46,11 +46,15 @@ class Compute(Rest):
         self.live = live
         self.writes = list(writes)
         self.sent: list[tuple[str, str, t.Any]] = []
+        self.warnings: list[str] = []
+        self.operations: list[Json] = []
 
     def request(self, method: str, path: str, *, body: t.Any = None, **how: t.Any) -> Json:
         if method == "GET":
             if path.endswith("/operations"):
-                return {}
+                return {"items": self.operations[:1]}
+            if "/operations/" in path:
+                return self.operations[-1]
             if self.live is None:
                 raise api_error(404, {"error": {"message": "not found"}}, "GET")
             return dict(self.live)
@@ -61,11 +65,11 @@ class Compute(Rest):
         return t.cast(Json, answer(self) if callable(answer) else answer)
 
     def find(self, path: str, params: Json | None = None) -> Json | None:
-        return None if self.live is None else self.request("GET", path)
+        return None if self.live is None and "/operations" not in path else self.request("GET", path)
 
 
 def subnetwork(api: Compute, **params: t.Any) -> Subnetwork:
-    gcp = types.SimpleNamespace(project="p", plan_only=False, rest=lambda service: api)
+    gcp = types.SimpleNamespace(project="p", plan_only=False, rest=lambda service: api, warn=api.warnings.append)
     return Subnetwork(t.cast(t.Any, gcp), {**PARAMS, **params})
 
 
@@ -94,16 +98,34 @@ def test_a_fingerprint_that_got_old_is_read_again() -> None:
 def test_an_operation_that_failed_is_a_failure() -> None:
     error = {"errors": [{"code": "QUOTA_EXCEEDED", "message": "Quota 'SUBNETWORKS' exceeded. Limit: 100.0 globally."}]}
     resource = subnetwork(Compute(None, {**DONE, "error": error}))
-    with pytest.raises(OperationFailed, match="create subnetwork proxies: QUOTA_EXCEEDED") as failure:
+    with pytest.raises(OperationFailed, match="create subnetwork proxies in us-east5: QUOTA_EXCEEDED") as failure:
         reconcile(resource, resource.desired())
     assert "ask for more of this quota" in failure.value.details["remedy"]
 
 
-def test_an_object_that_is_there_after_all_is_a_conflict() -> None:
+def test_an_object_that_is_there_after_all_is_adopted() -> None:
     there = api_error(409, {"error": {"message": "already exists"}}, "POST")
-    resource = subnetwork(Compute(None, there))
-    with pytest.raises(Conflict):
-        reconcile(resource, resource.desired())
+
+    def made_meanwhile(api: Compute) -> t.NoReturn:
+        api.live = {**LIVE, "role": "ACTIVE"}
+        raise there
+
+    resource = subnetwork(Compute(None, made_meanwhile))
+    result = reconcile(resource, resource.desired())
+    assert (result.changed, (result.live or {})["role"]) == (False, "ACTIVE")
+
+
+def test_what_became_of_an_operation_that_was_under_way_is_told() -> None:
+    """It is no failure of ours, but nobody else may ever tell."""
+    api = Compute(dict(LIVE, role="ACTIVE"))
+    resource = subnetwork(api)
+    path = "https://www.googleapis.com/compute/v1/projects/p/regions/us-east5/subnetworks/proxies"
+    running = {"kind": "compute#operation", "name": "op", "status": "RUNNING", "targetLink": path}
+    failed = {**running, "status": "DONE", "error": {"errors": [{"code": "QUOTA_EXCEEDED", "message": "too many"}]}}
+    api.operations = [running, failed]
+    assert not reconcile(resource, resource.desired()).changed
+    (warning,) = api.warnings
+    assert "subnetwork proxies" in warning and "QUOTA_EXCEEDED: too many" in warning
 
 
 def test_an_object_that_went_by_itself_is_deleted() -> None:

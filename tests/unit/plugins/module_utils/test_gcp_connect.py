@@ -45,6 +45,7 @@ class FakeModule:
     def __init__(self, check_mode: bool = False, **params: t.Any) -> None:
         self.params = {**DEFAULTS, **params}
         self.check_mode = check_mode
+        self.warn = print
 
 
 def gcp(check_mode: bool = False, **params: t.Any) -> t.Any:

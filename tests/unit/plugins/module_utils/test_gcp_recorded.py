@@ -31,7 +31,7 @@ def recorded(shared: Path, *names: str) -> list[Json]:
 def fields_of(kind: type) -> tuple[Field, ...]:
     """The table of a kind; a network's is made with the object, since it depends on what is wanted."""
     if kind is network.Network:
-        gcp = types.SimpleNamespace(project="p", plan_only=False, rest=lambda service: None)
+        gcp = types.SimpleNamespace(project="p", plan_only=False, rest=lambda service: None, warn=print)
         params = {"name": "n", "auto_create_subnetworks": False, "wait": True, "wait_timeout": 1}
         return tuple(network.Network(t.cast(t.Any, gcp), params).fields)
     return tuple(kind.fields)  # type: ignore[attr-defined]

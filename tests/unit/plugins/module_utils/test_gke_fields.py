@@ -14,7 +14,11 @@ import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import ImmutableField
 from ansible_collections.aiserving.gke.plugins.module_utils._gke import updates
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.clusters import connection_of, explain_immutable
-from ansible_collections.aiserving.gke.plugins.module_utils._gke.fields import CLUSTER_FIELDS, node_pool_fields
+from ansible_collections.aiserving.gke.plugins.module_utils._gke.fields import (
+    CLUSTER_FIELDS,
+    cluster_fields,
+    node_pool_fields,
+)
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.messages import from_message, to_message
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.spec import CLUSTER_SPEC, NODE_POOL_SPEC
 from ansible_collections.aiserving.gke.plugins.module_utils._naming import to_api
@@ -25,6 +29,7 @@ class Thing:
     """A resource that is only planned."""
 
     kind, name = "thing", "x"
+    identity: t.ClassVar[Json] = {}
 
     def __init__(self, fields: t.Any) -> None:
         self.fields = fields
@@ -91,7 +96,7 @@ def test_the_recorded_change_of_taints_is_made_by_the_recorded_request(shared: P
     before = next(e["response"] for e in traffic if "config" in e["response"] and e["url"] == change["url"])
     made = pool_plan({"config": {"taints": change["request"]["taints"]["taints"]}}, before)
     assert list(made.calls) == ["update_node_pool.taints"]
-    assert updates.node_pool_update("taints", made.changes, before) == {"taints": change["request"]["taints"]}
+    assert updates.node_pool_update("taints", made.changes) == {"taints": change["request"]["taints"]}
 
 
 def test_recorded_answers_survive_the_library(shared: Path) -> None:
@@ -162,7 +167,6 @@ def test_pools_that_are_as_wanted(desired: Json, live: Json) -> None:
         ({"ipAllocationPolicy": {"clusterIpv4CidrBlock": "/20"}}, {"ipAllocationPolicy": {}}),
         ({"addonsConfig": {"httpLoadBalancing": {"disabled": False}}}, {"addonsConfig": {"httpLoadBalancing": {}}}),
         ({"masterVersion": "1.34"}, {"currentMasterVersion": "1.35.0-gke.1"}),
-        ({"fleet": {"project": "p"}}, {"fleet": {"project": "123"}}),
         ({"nodeConfig": {"machineType": "a"}}, {"nodeConfig": {"machineType": "b"}}),  # no default-pool any more
         (
             {"nodeConfig": {"machineType": "a"}},
@@ -177,6 +181,13 @@ def test_pools_that_are_as_wanted(desired: Json, live: Json) -> None:
 )
 def test_clusters_that_are_as_wanted(desired: Json, live: Json) -> None:
     assert plan(CLUSTER_FIELDS, desired, {"status": "RUNNING", **live}).action == "none"
+
+
+@pytest.mark.parametrize(("live", "action"), [("p", "none"), ("123", "none"), ("456", "update"), ("q", "update")])
+def test_a_fleets_project_is_known_by_its_id_and_its_own_number(live: str, action: str) -> None:
+    fields = cluster_fields(lambda one, other: one == other or {one, other} == {"p", "123"})
+    assert plan(fields, {"fleet": {"project": "p"}}, {"status": "RUNNING", "fleet": {"project": live}}).action == action
+    assert plan(fields, {"fleet": {"project": "p"}}, {"status": "RUNNING"}).action == "update"
 
 
 # What cannot change in place names its field.
@@ -369,7 +380,7 @@ def test_bodies_of_node_pool_updates(desired: Json, live: Json, method: str, bod
     (call, changes), *rest = made.calls.items()
     assert not rest
     assert call.partition(".")[0] == method
-    sent = updates.node_pool_update(call.partition(".")[2], changes, live)
+    sent = updates.node_pool_update(call.partition(".")[2], changes)
     assert sent == body
     to_message("UpdateNodePoolRequest", {"name": "n", **sent})
 
@@ -396,8 +407,12 @@ def test_zones_of_different_size_are_evened() -> None:
 @pytest.mark.parametrize(
     ("kind", "spec", "how"),
     [
-        ("Cluster", CLUSTER_SPEC, {"state", "location", "min_version", "master_version"}),
-        ("NodePool", NODE_POOL_SPEC, {"state", "location", "cluster", "dranet", "recreate", "node_count"}),
+        ("Cluster", CLUSTER_SPEC, {"state", "location", "min_version", "master_version", "purge_labels"}),
+        (
+            "NodePool",
+            NODE_POOL_SPEC,
+            {"state", "location", "cluster", "dranet", "recreate", "node_count", "purge_labels"},
+        ),
     ],
 )
 def test_every_option_is_a_field_of_the_api(kind: str, spec: dict[str, t.Any], how: set[str]) -> None:

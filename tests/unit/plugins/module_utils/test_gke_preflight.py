@@ -65,7 +65,7 @@ SCALED = {"enabled": True, "maxNodeCount": 1}
             {"config": TPU, "networkConfig": {"additionalNodeNetworkConfigs": [{"network": "n"}]}},
             True,
             "network_config.additional_node_network_configs",
-            "left out",
+            "leave it out",
         ),
         (
             {"config": {**TPU, "labels": {preflight.PROFILE_LABEL: "false"}}},
@@ -105,7 +105,7 @@ SCALED = {"enabled": True, "maxNodeCount": 1}
             {"config": {"reservationAffinity": {"consumeReservationType": "ANY_RESERVATION", "values": ["r"]}}},
             False,
             "config.reservation_affinity.values",
-            "left out",
+            "leave it out",
         ),
         ({"config": {"maxRunDuration": "8d"}}, False, "config.max_run_duration", "604800s"),
         ({"config": {"maxRunDuration": "604801s"}}, False, "config.max_run_duration", "604800s"),

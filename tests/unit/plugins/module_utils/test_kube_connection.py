@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import urllib3
 import yaml
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import (
     ApiError,
@@ -21,6 +22,7 @@ from ansible_collections.aiserving.gke.plugins.module_utils._errors import (
     NotFound,
 )
 from ansible_collections.aiserving.gke.plugins.module_utils._kube import connection as kube
+from ansible_collections.aiserving.gke.plugins.module_utils._wait import Clock
 
 Json = dict[str, t.Any]
 
@@ -197,12 +199,91 @@ def test_paths(resource: kube.Resource, arguments: tuple[str, ...], path: str) -
     assert resource.path(*arguments) == path
 
 
-def test_no_answer_is_told() -> None:
-    import urllib3
+class Time:
+    """A clock that only sleeping moves."""
 
-    class Dead:
-        def request(self, *_args: t.Any, **_options: t.Any) -> None:
-            raise urllib3.exceptions.MaxRetryError(t.cast(t.Any, None), "/x", ConnectionRefusedError("refused"))
+    def __init__(self) -> None:
+        self.now = 0.0
 
-    with pytest.raises(kube.Unreachable, match="no answer from the Kubernetes API https://k"):
-        kube.Connection(Dead(), "https://k", dict).request("GET", "/x")
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.now, sleep=lambda seconds: setattr(self, "now", self.now + seconds))
+
+
+class Dead:
+    """Refuses every connection while ``down``; each attempt takes ``cost`` seconds."""
+
+    def __init__(self, time: Time, cost: float = 0.0) -> None:
+        self.time, self.cost, self.attempts, self.down = time, cost, 0, True
+
+    def request(self, *_args: t.Any, **_options: t.Any) -> types.SimpleNamespace:
+        self.attempts += 1
+        self.time.now += self.cost
+        if self.down:
+            raise urllib3.exceptions.NewConnectionError(t.cast(t.Any, None), "Connection refused")
+        return types.SimpleNamespace(status=200, data=b"{}")
+
+
+@pytest.mark.parametrize("cost", [0.0, 10.0])
+def test_a_dead_server_is_reported_after_one_minute_however_many_requests_there_are(cost: float) -> None:
+    time = Time()
+    server = Dead(time, cost)
+    connection = kube.Connection(server, "https://k", dict, time.clock())
+    with pytest.raises(kube.Unreachable, match=r"no answer from the Kubernetes API https://k: .*Connection refused"):
+        connection.request("GET", "/x")
+    assert 60 <= time.now <= 60 + cost
+    known = server.attempts
+    assert known > 4
+    for _again in range(5):
+        with pytest.raises(kube.Unreachable):
+            connection.request("GET", "/y")
+    assert server.attempts == known + 5
+    assert 60 + 5 * cost <= time.now <= 60 + 6 * cost
+
+    server.down = False
+    connection.request("GET", "/x")
+    server.down, start = True, time.now
+    with pytest.raises(kube.Unreachable):
+        connection.request("GET", "/x")
+    assert time.now - start >= 60  # what was heard in between counts
+
+
+def test_a_server_that_only_says_later_is_not_asked_for_ever() -> None:
+    time = Time()
+    answers: t.Any = Pool(*[(503, {"message": "starting"})] * 100)
+    with pytest.raises(ApiError, match="503 to GET /x: starting"):
+        kube.Connection(answers, "https://k", dict, time.clock()).request("GET", "/x")
+    assert 60 <= time.now < 61
+
+
+BUSY: Json = {"reason": "Conflict", "message": "the object has been modified"}
+MADE: Json = {"reason": "AlreadyExists", "message": 'configmaps "c" already exists'}
+OWNED: Json = {"reason": "Conflict", "message": "x", "details": {"causes": [{"reason": "FieldManagerConflict"}]}}
+
+
+@pytest.mark.parametrize(
+    ("method", "refusal", "attempts"),
+    [("PATCH", BUSY, 2), ("PATCH", MADE, 2), ("PATCH", OWNED, 1), ("DELETE", BUSY, 1)],
+)
+def test_who_comes_second_finds_what_the_first_made(method: str, refusal: Json, attempts: int) -> None:
+    pool = Pool((409, refusal), (200, {"found": True}))
+    connection = kube.Connection(pool, "https://k", dict, Time().clock())
+    if attempts > 1:
+        assert connection.request(method, "/x", body={}) == {"found": True}
+    else:
+        with pytest.raises(Conflict):
+            connection.request(method, "/x", body={})
+    assert len(pool.asked) == attempts
+
+
+@pytest.mark.parametrize("token", ["hunter2\r", "hunter2\n", "hunter2\0x", "hunter2 x", "hunter2ł", "\rhunter2"])
+def test_a_token_that_no_header_can_carry_is_refused_unseen(tmp_path: Path, token: str) -> None:
+    file = tmp_path / "config"
+    access = {
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    }
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "c", **access}))
+    with pytest.raises(InvalidOption, match="^kubeconfig, the user's token: ") as found:
+        kube.connect(module(kubeconfig=str(file))).request("GET", "/x")
+    assert "hunter2" not in f"{found.value}{found.value.details}"

@@ -23,6 +23,7 @@ from ansible_collections.aiserving.gke.plugins.module_utils._errors import (
 )
 from ansible_collections.aiserving.gke.plugins.module_utils._kube import apply
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.connection import Connection, UnknownKind
+from ansible_collections.aiserving.gke.plugins.module_utils._kube.manage import telling_of_changes
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.plan import MANAGER, Planner, Step, report
 from ansible_collections.aiserving.gke.plugins.module_utils._kube.readiness import NeverReady
 
@@ -264,8 +265,78 @@ def test_what_cannot_change_in_place_is_named_or_made_anew(server: Server, plann
         converge(planner, job)
     assert found.value.details["fields"] == ["spec.template"]
     planner.recreate = True
+    server.objects[path]["spec"]["parallelism"] = 1  # a default of the server's
+    planned = report(planner.present([job]), diff=True)
+    assert planned["plan"]["changes"][0]["fields"] == [".spec.a"]
+    assert [planned["diff"][side]["Job default/j"]["spec"] for side in ("before", "after")] == [{"a": 1}, {"a": 2}]
     assert actions(converge(planner, job)) == [("Job", "recreate")]
     assert server.writes[-2:] == [("DELETE", path), ("APPLY", path)]
+
+
+def test_what_a_controller_writes_between_look_and_dry_run_is_no_change(server: Server, planner: Planner) -> None:
+    converge(planner, config_map(a="1"))
+    answer, looks = server._answer, []
+
+    def busy(method: str, path: str, body: Json, query: dict[str, str]) -> Reply:
+        """Somebody annotates the object after each of the first two looks."""
+        found = copy.deepcopy(answer(method, path, body, query))
+        if (method, path) == ("GET", MAP):
+            looks.append(path)
+            if len(looks) <= 2:
+                server.objects[MAP]["metadata"].setdefault("annotations", {})[f"look-{len(looks)}"] = "seen"
+        return found
+
+    server._answer = busy  # type: ignore[method-assign]
+    assert actions(planner.present([config_map(a="1")])) == [("ConfigMap", "none")]
+    assert len(looks) == 3
+    [step] = planner.present([config_map(a="2")])
+    assert (step.action, len(looks)) == ("update", 3 + 2)  # the second look confirms it
+    assert report([step], diff=False)["plan"]["changes"][0]["fields"] == [".data.a"]
+
+
+def test_a_change_of_owner_alone_is_written_and_no_change(server: Server, planner: Planner) -> None:
+    converge(planner, config_map(a="1"))
+    server.objects[MAP]["metadata"]["managedFields"] = [{"manager": "helm", "operation": "Apply", "fieldsV1": {}}]
+    server.writes.clear()
+    [step] = planner.present([config_map(a="1")])
+    assert (step.action, step.claims, server.writes) == ("none", True, [])
+    steps = converge(planner, config_map(a="1"))
+    assert (report(steps, diff=True)["changed"], server.writes) == (False, [("APPLY", MAP)])
+    assert not steps[0].written  # nothing that a failure would have to tell
+    assert not planner.present([config_map(a="1")])[0].claims
+
+
+def test_a_failure_after_a_write_says_so(server: Server, connection: Connection) -> None:
+    def refuse(path: str, body: Json, query: dict[str, str]) -> Reply | None:
+        late = path.endswith("/late") and "dryRun" not in query
+        return (403, {"reason": "Forbidden", "message": "no quota"}) if late else None
+
+    def run(*names: str) -> Json:
+        planner = Planner(connection)
+        steps = planner.present([config_map(name) for name in names])
+        with pytest.raises(CollectionError) as failure, telling_of_changes(steps):
+            apply.execute(planner, steps, apply.Deadline(5))
+        return failure.value.details
+
+    server.refuse = refuse
+    assert run("first", "late")["changed"] is True
+    assert "changed" not in run("late")
+
+
+def test_a_deletion_of_what_was_made_anew_meanwhile_is_told(
+    server: Server, planner: Planner, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converge(planner, config_map())
+    steps, answer = planner.absent([config_map()]), server._answer
+    refusal = (
+        409,
+        {"reason": "Conflict", "message": "Precondition failed: UID in precondition: a, UID in object meta: b"},
+    )
+    monkeypatch.setattr(
+        server, "_answer", lambda method, *rest: refusal if method == "DELETE" else answer(method, *rest)
+    )
+    with pytest.raises(Conflict, match="ConfigMap default/c was deleted and made anew by somebody else meanwhile"):
+        apply.delete(connection, steps, apply.Deadline(5), wait=True)
 
 
 def test_one_object_given_twice_is_refused(planner: Planner) -> None:
@@ -309,10 +380,11 @@ def _undeletable(server: Server) -> t.Callable[..., Reply]:
     return lambda method, *rest: (200, {}) if method == "DELETE" else answer(method, *rest)
 
 
-def failing_pod() -> Json:
+def failing_pod(uid: str) -> Json:
+    owner = {"kind": "Job", "uid": uid, "controller": True}
     died = {"exitCode": 1, "reason": "Error"}
     return {
-        "metadata": {"name": "j-1", "namespace": "default", "uid": "p1"},
+        "metadata": {"name": "j-1", "namespace": "default", "uid": "p1", "ownerReferences": [owner]},
         "status": {
             "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no TPU"}],
             "containerStatuses": [
@@ -334,7 +406,7 @@ def test_a_wait_that_fails_says_why(server: Server, planner: Planner, connection
     job: Json = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}}
     job["spec"] = {"template": {}, "selector": {"matchLabels": {"job": "j"}}}
     steps = converge(planner, job)
-    server.lists["/api/v1/namespaces/default/pods"] = [failing_pod()]
+    server.lists["/api/v1/namespaces/default/pods"] = [failing_pod(steps[0].after["metadata"]["uid"])]  # type: ignore[index]
     server.lists["/api/v1/namespaces/default/events"] = [
         warning("FailedMount", "denied", "p1"),
         warning("Foreign", "other", "o"),
@@ -353,6 +425,14 @@ def test_a_wait_that_fails_says_why(server: Server, planner: Planner, connection
         assert said in found.value.message
     assert "Foreign" not in found.value.message
     json.dumps(found.value.details)  # it becomes the task's result
+
+    del server.lists["/api/v1/namespaces/default/events"]
+    server.objects["/api/v1/namespaces/default/pods/j-1/log"] = {}
+    with pytest.raises(WaitTimeout, match=r"its events could not be read: Kubernetes answers 404"):
+        apply.wait_ready(connection, steps, apply.Deadline(0))
+    del server.lists["/api/v1/namespaces/default/pods"]
+    with pytest.raises(WaitTimeout, match=r"what its Pods say could not be read: Kubernetes answers 404"):
+        apply.wait_ready(connection, steps, apply.Deadline(0))
 
     path = "/apis/batch/v1/namespaces/default/jobs/j"
     server.objects[path]["status"] = {"conditions": [{"type": "Failed", "status": "True", "reason": "Backoff"}]}

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import itertools
+import typing as t
+
 import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import WaitTimeout
-from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff, Clock, wait_for
+from ansible_collections.aiserving.gke.plugins.module_utils._kube.parallel import each
+from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff, Clock, telling, wait_for
 
 STEADY = Backoff(first=1.0, factor=2.0, cap=4.0, jitter=0.0)
 
@@ -56,6 +60,55 @@ def test_timeout_says_what_is_missing() -> None:
         )
     assert failure.value.message == "waited 5 s for network vpc: it is CREATING"
     assert failure.value.details == {"last": {"state": "CREATING"}, "waited": 5}
+
+
+def test_every_half_minute_it_says_what_is_missing_to_who_listens() -> None:
+    time = FakeTime()
+    lines: list[tuple[float, str]] = []
+
+    def wait(why: t.Callable[[str], str] | None = None, brief: t.Callable[[str], str] | None = None) -> None:
+        time.now = 0.0
+        with pytest.raises(WaitTimeout):
+            wait_for(
+                lambda: "CREATING",
+                lambda _unused: False,
+                timeout=900,
+                what="network vpc",
+                why=why,
+                brief=brief,
+                clock=time.clock(),
+            )
+
+    wait()  # to nobody
+    with telling(lambda line: lines.append((time.now, line))):
+        wait(why=lambda seen: f"it is {seen}")
+        assert len(lines) >= 900 / 30 - 2
+        assert all(later - sooner <= 60 for (sooner, _one), (later, _other) in itertools.pairwise(lines))
+        first, line = lines[0]
+        assert 30 <= first < 34 and line == f"waited {first:.0f} of 900 s for network vpc: it is CREATING"
+        wait(why=lambda seen: "a long story", brief=lambda seen: "in short")
+        assert lines[-1][1].endswith("for network vpc: in short")
+    known = len(lines)
+    wait()
+    assert len(lines) == known
+
+
+def test_waits_side_by_side_tell_the_same_one() -> None:
+    def wait(name: str) -> None:
+        time = FakeTime()
+        wait_for(lambda: time.now, lambda now: now > 40, timeout=60, what=name, clock=time.clock())
+
+    lines = list[str]()
+    with telling(lines.append):
+        each(wait, ["a", "b", "c"])
+    assert sorted(line.rpartition(" ")[2] for line in lines) == ["a", "b", "c"]
+
+
+def test_a_short_wait_says_nothing() -> None:
+    time, lines = FakeTime(), list[str]()
+    with telling(lines.append), pytest.raises(WaitTimeout):
+        wait_for(lambda: 0, bool, timeout=29, what="x", clock=time.clock())
+    assert lines == []
 
 
 def test_an_error_of_done_ends_the_wait() -> None:

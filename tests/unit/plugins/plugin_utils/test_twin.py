@@ -15,6 +15,7 @@ from ansible.template import Templar
 from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import ApiError, MissingLibrary
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
+from ansible_collections.aiserving.gke.plugins.module_utils._wait import Clock, wait_for
 from ansible_collections.aiserving.gke.plugins.plugin_utils._twin import Twin, plain
 
 Json = dict[str, t.Any]
@@ -37,6 +38,8 @@ def twin(core: t.Callable[[Call], Json], **args: t.Any) -> Twin:
         resolved_action="a.b.made",
         check_mode=True,
         diff=False,
+        no_log=False,
+        get_name=lambda: "Make it",
         async_val=0,
         environment=[{}],
         delegate_to=None,
@@ -73,6 +76,28 @@ def test_warnings_are_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     twin(core, token="hunter2").run(task_vars={})
     assert len(told) == 1 and told[0].startswith("beware") and "hunter2" not in told[0]
+
+
+def test_what_is_waited_for_is_seen_at_once_scrubbed_and_with_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("ansible.utils.display.Display.display", lambda self, text, *a, **k: told.append(text))
+    now = [0.0]
+
+    def core(call: Call) -> Json:
+        clock = Clock(now=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+        wait_for(lambda: now[0], lambda seen: seen > 40, timeout=60, what=f"{call.params['token']}", clock=clock)
+        return {"told": list(told)}
+
+    result = twin(core, token="hunter2").run(task_vars={"inventory_hostname": "us-east5"})
+    assert len(result["told"]) == 1 and result["told"][0].startswith("[us-east5] Make it: waited 3")
+    assert "hunter2" not in str(told)
+
+    told.clear()
+    now[0] = 0.0
+    silent = twin(core, token="hunter2")
+    silent._task.no_log = True
+    silent.run(task_vars={"inventory_hostname": "us-east5"})
+    assert told == []
 
 
 def test_a_library_that_the_controller_lacks_may_be_there_for_the_module() -> None:

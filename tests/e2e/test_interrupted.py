@@ -1,0 +1,99 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run that is killed loses nothing, two at the same moment do not disturb each other: all is there once."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.census import Census, assert_same, census
+from tests.e2e.estate import ROOT, Estate
+from tests.e2e.interrupted import converges, together
+from tests.e2e.playing import Playing, proc
+
+
+@pytest.fixture(scope="module")
+def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One region: all kinds of objects, in half the time."""
+    folder = tmp_path_factory.mktemp("inventory") / "inventory"
+    shutil.copytree(ROOT / "inventories" / "sandbox", folder)
+    (folder / "europe-west4.yml").unlink()
+    return folder
+
+
+@pytest.fixture
+def region(inventory: Path, tmp_path: Path) -> Iterator[Estate]:
+    yield from started(tmp_path, inventory)
+
+
+def started(directory: Path, inventory: Path) -> Iterator[Estate]:
+    estate = Estate(directory, inventory)
+    assert estate.sandbox("start").code == 0
+    try:
+        yield estate
+    finally:
+        assert estate.sandbox("stop").code == 0
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inventory: Path, tmp_path_factory: pytest.TempPathFactory) -> Census:
+    """What one run builds when nothing comes between."""
+    for estate in started(tmp_path_factory.mktemp("undisturbed"), inventory):
+        build = estate.play("site.yml")
+        assert build.code == 0, build.output
+        found = census(estate)
+    return found
+
+
+def test_a_kill_leaves_no_process_of_a_run(tmp_path: Path) -> None:
+    playbook = tmp_path / "playbook.yml"
+    argument = f"600.{uuid.uuid4().int}"
+    playbook.write_text(
+        f"""
+- hosts: regions
+  gather_facts: false
+  tasks:
+    - name: Sleep
+      ansible.builtin.command: sleep {argument}
+"""
+    )
+
+    def sleeping() -> list[int]:
+        """Judged by what runs, not by the mark that the kill goes by."""
+        return [pid for pid, line in proc("cmdline") if argument.encode() in line]
+
+    with Playing(Estate(tmp_path), str(playbook)) as playing:
+        playing.until("Sleep")
+        deadline = time.monotonic() + 60
+        while len(sleeping()) < 2:
+            assert time.monotonic() < deadline, playing.output()
+            time.sleep(0.02)
+        assert playing.kill() >= 5  # the playbook, and a worker and what it runs for each region
+        assert not sleeping()
+
+
+def test_a_run_after_killed_ones_builds_everything_once(region: Estate, undisturbed: Census) -> None:
+    for task in (
+        "Traffic | Give the nodes a way out",  # the cluster is being created
+        "Start | Apply what fetches the weights",  # so are node pool and features
+        "Ready | Wait until the model is served",
+    ):
+        with Playing(region, "site.yml") as playing:
+            playing.until(task)
+            assert playing.kill() >= 2, playing.output()
+            assert not playing.processes()
+    converges(region)
+    assert_same(region, undisturbed)
+
+
+def test_two_runs_at_the_same_moment_build_everything_once(region: Estate, undisturbed: Census) -> None:
+    together(region)
+    assert_same(region, undisturbed)
