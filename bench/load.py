@@ -95,7 +95,7 @@ def _lateness(url: str, rate: int) -> float:
         request_timeout=30,
     )
     with tempfile.TemporaryDirectory() as folder:
-        records = asyncio.run(drill.run(wanted, Path(folder) / "records.jsonl", None))
+        records = asyncio.run(drill.run(wanted, Path(folder) / "records.jsonl", lambda: False))
     lost = [record for record in records if not record.ok]
     if lost:
         raise RuntimeError(f"{len(lost)} requests were lost, the first by: {lost[0].error or lost[0].status}")

@@ -139,7 +139,10 @@ class Listener:
 class DataPlane(t.Protocol):
     """Real traffic: one Envoy per region that has a listener."""
 
-    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
-        """Make the Envoys serve exactly this; returns when the configuration is in force."""
+    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> Mapping[Listener, str]:
+        """Make the Envoys serve exactly this; returns when the configuration is in force.
+
+        What cannot be served is in the answer, with the reason; the other listeners serve all the same.
+        """
 
     async def stop(self) -> None: ...

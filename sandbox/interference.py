@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import http
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from .faults import Faults, Place
+from .faults import BadFault, Faults, Place
 
 Refuse = Callable[[int, str], web.Response]
 
@@ -41,3 +42,32 @@ async def pass_through(
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)  # nobody is there to read it
+
+
+def desk(faults: Faults) -> Iterable[tuple[str, str, Handler]]:
+    """(method, path, handler) of the interface that `python -m sandbox fault` talks to."""
+
+    async def show(_request: web.Request) -> web.StreamResponse:
+        return web.json_response(faults.rendered())
+
+    async def add(request: web.Request) -> web.StreamResponse:
+        try:
+            wanted = await request.json()
+            if not isinstance(wanted, dict):
+                raise BadFault("a fault is a JSON object")
+            return web.json_response({"name": faults.add(wanted).name})
+        except (BadFault, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+
+    async def clear(request: web.Request) -> web.StreamResponse:
+        try:
+            return web.json_response({"cleared": faults.clear(request.match_info.get("name", ""))})
+        except BadFault as error:
+            return web.json_response({"error": str(error)}, status=404)
+
+    return (
+        ("GET", "/sandbox/faults", show),
+        ("POST", "/sandbox/faults", add),
+        ("DELETE", "/sandbox/faults", clear),
+        ("DELETE", "/sandbox/faults/{name}", clear),
+    )

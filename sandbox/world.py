@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import hmac
 import logging
 import os
 import secrets
@@ -25,9 +24,9 @@ from aiohttp.typedefs import Handler, Middleware
 from .cloud import Cloud
 from .controllers import ClusterControllers, FleetControllers
 from .dataplane import EnvoyFleet, Kubelet
-from .faults import BadFault, Faults, Place
+from .faults import Faults, Place
 from .interfaces import ClusterAccess, ClusterKey, Json
-from .interference import pass_through
+from .interference import desk, pass_through
 from .kubernetes import ApiServer
 from .kubernetes.errors import ApiStatus
 from .latency import Latency
@@ -91,14 +90,9 @@ class World:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then take everything down."""
-        for method, path, handler in (
-            ("GET", "/sandbox/status", self._answer_status),
-            ("GET", "/sandbox/faults", self._list_faults),
-            ("POST", "/sandbox/faults", self._add_fault),
-            ("DELETE", "/sandbox/faults", self._clear_faults),
-            ("DELETE", "/sandbox/faults/{name}", self._clear_faults),
-        ):
-            self.cloud.app.router.add_route(method, path, self._for_token(handler))
+        self.cloud.publish("GET", "/sandbox/status", self._answer_status)
+        for method, path, act in desk(self._faults):
+            self.cloud.publish(method, path, act)
         # The first part of a path names the service.
         self.cloud.app.middlewares.append(self._traffic.counting(lambda request: request.path.split("/")[1]))
         runner = web.AppRunner(self.cloud.app, access_log=None, shutdown_timeout=1)
@@ -188,38 +182,8 @@ class World:
             ],
         }
 
-    def _for_token(self, handler: Handler) -> Handler:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            given = request.headers.get("Authorization", "").encode()
-            if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
-                raise web.HTTPUnauthorized(text="the sandbox's token is required")
-            return await handler(request)
-
-        return answer
-
-    async def _answer_status(self, request: web.Request) -> web.StreamResponse:
+    async def _answer_status(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(self.status())
-
-    async def _list_faults(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(self._faults.rendered())
-
-    async def _add_fault(self, request: web.Request) -> web.StreamResponse:
-        try:
-            wanted = await request.json()
-            if not isinstance(wanted, dict):
-                raise BadFault("a fault is a JSON object")
-            fault = self._faults.add(wanted)
-        except ValueError as error:
-            return web.json_response({"error": f"no JSON: {error}"}, status=400)
-        except BadFault as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"name": fault.name})
-
-    async def _clear_faults(self, request: web.Request) -> web.StreamResponse:
-        try:
-            return web.json_response({"cleared": self._faults.clear(request.match_info.get("name", ""))})
-        except BadFault as error:
-            return web.json_response({"error": str(error)}, status=404)
 
     def _interfering(self, key: ClusterKey) -> Middleware:
         """Lets the faults in force meet the requests to a cluster's Kubernetes API; the sandbox's own are spared."""

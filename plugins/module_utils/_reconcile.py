@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import re
 import typing as t
 
 from ._errors import ApiError, Conflict, ImmutableField, NotFound, WaitTimeout, having_changed
@@ -63,8 +64,8 @@ def same_stated(desired: t.Any, live: t.Any) -> bool:
 
 
 def same_link(desired: t.Any, live: t.Any) -> bool:
-    """Resource links: a bare name, a partial path and a full URL of one resource are the same."""
-    want, have = str(desired).split("/"), str(live or "").split("/")
+    """Resource links: a bare name, a partial path and a full URL of one resource, on whatever host, are the same."""
+    want, have = (re.sub(r"^.*?/(?=projects/)", "", str(link or "")).split("/") for link in (desired, live))
     size = min(len(want), len(have))
     return want[-size:] == have[-size:]
 

@@ -46,11 +46,18 @@ options:
         description: The longest time from the fault until every client is served again, in seconds.
         type: float
       lost_percent:
-        description: The largest part of all requests that may be lost, in percent.
+        description:
+          - How much the failed region's clients may lose between fault and restore, in percent of what they send in
+            one minute. It does not shrink when the drill waits longer; V(100) is a minute of total outage.
         type: float
       latency_p95_seconds:
         description: The longest 95th percentile of latency after recovery, in seconds.
         type: float
+  failures:
+    description: Steps of the drill that went wrong. With any of them it has not passed, whatever the records say.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -78,10 +85,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 summary:
-  description: Totals, phases, recovery per target, objectives and the verdict (key V(passed)).
+  description:
+    - Totals, phases, recovery per target, objectives, failures and the verdict (key V(passed)).
+    - Key V(lost_percent) is what the failed region's clients lost between fault and restore, in percent of what they
+      send in one minute; key V(lost_percent_of_run) is the part of all requests that was lost.
   type: dict
   returned: always
-  sample: {requests: 2400, lost: 31, recovery_seconds: 4.2, passed: true}
+  sample: {requests: 2400, lost: 31, lost_percent: 3.4, lost_percent_of_run: 1.3, recovery_seconds: 4.2, passed: true}
 timeline:
   description: Per second the answers of each region, the lost requests and the latency.
   type: list
@@ -110,7 +120,7 @@ regions:
 import typing as t
 
 from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
-from ansible_collections.aiserving.gke.plugins.module_utils._drill import chart, statistics
+from ansible_collections.aiserving.gke.plugins.module_utils._drill import chart, plan, statistics
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.records import read_file
 from ansible_collections.aiserving.gke.plugins.module_utils._errors import CollectionError
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
@@ -118,15 +128,18 @@ from ansible_collections.aiserving.gke.plugins.module_utils._module import Modul
 
 def report(call: Call) -> dict[str, t.Any]:
     params = call.params
+    limits = {name: params["objectives"].get(name) for name in LIMITS}
+    plan.insist(limits, *LIMITS)
     try:
         records = read_file(params["records"])
     except OSError as error:
         raise CollectionError(f"records: cannot read {params['records']}: {error}") from error
     if not records:
-        raise CollectionError(f"records: {params['records']} holds no request, so there is nothing to judge")
+        told = "\n  ".join([f"{params['records']} holds no request, so there is nothing to judge", *params["failures"]])
+        raise CollectionError(f"records: {told}")
     events = statistics.Events(fault=params["fault_at"], restored=params["restored_at"])
-    objectives = statistics.Objectives(**params["objectives"])
-    summary = statistics.summarize(records, events, params["failed_region"], objectives)
+    objectives = statistics.Objectives(**limits)
+    summary = statistics.summarize(records, events, params["failed_region"], objectives, params["failures"])
     began, ended = min(r.start for r in records), max(r.start for r in records)
     marks = statistics.moments(events, summary["recovery_seconds"], began)
     buckets = statistics.timeline(records, began, ended)
@@ -142,7 +155,7 @@ def report(call: Call) -> dict[str, t.Any]:
     }
 
 
-limits = ("recovery_seconds", "lost_percent", "latency_p95_seconds")
+LIMITS = ("recovery_seconds", "lost_percent", "latency_p95_seconds")
 
 MODULE = Module(
     report,
@@ -151,7 +164,8 @@ MODULE = Module(
         "failed_region": {"type": "str", "required": True},
         "fault_at": {"type": "float"},
         "restored_at": {"type": "float"},
-        "objectives": {"type": "dict", "default": {}, "options": {name: {"type": "float"} for name in limits}},
+        "objectives": {"type": "dict", "default": {}, "options": {name: {"type": "float"} for name in LIMITS}},
+        "failures": {"type": "list", "elements": "str", "default": []},
     },
 )
 

@@ -98,15 +98,20 @@ import time
 import typing as t
 
 from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
+from ansible_collections.aiserving.gke.plugins.module_utils._drill import plan
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.records import Tail
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.watch import Settled
-from ansible_collections.aiserving.gke.plugins.module_utils._errors import WaitTimeout
+from ansible_collections.aiserving.gke.plugins.module_utils._errors import InvalidOption, WaitTimeout
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff, wait_for
 
 
 def watch(call: Call) -> dict[str, t.Any]:
     params = call.params
+    plan.insist(params, "share", "stable", "timeout")
+    for target, regions in params["expected"].items():
+        if not isinstance(regions, list):
+            raise InvalidOption(f"expected.{target}", regions, "give a list of regions")
     if call.check_mode:
         return {"changed": False, "settled": False, "missing": "not watched in check mode"}
     condition = Settled(params["expected"], stable=params["stable"], share=params["share"])

@@ -13,6 +13,9 @@ description:
     start on schedule whatever happens to earlier ones, so an outage cannot hide by slowing the load down.
   - Every request becomes a line of JSON in O(records), with its start, latency, time to the first token,
     status, error and the region that served it (header C(x-serving-region)).
+  - Every scheduled request has exactly one record, whatever an endpoint sends. A request succeeds when its stream
+    brings at least one token and ends with C([DONE]). Everything else is lost, also an error or an unreadable event
+    inside of a stream that began with status 200.
   - A request that fails is data, not a failure of the task.
 author: aiserving.gke contributors (@aiserving)
 requirements:
@@ -57,8 +60,11 @@ options:
   stop_file:
     description: The load ends as soon as this file exists.
     type: path
+  owner_pid:
+    description: The load ends, too, when this process has gone, so that it cannot outlive who watches it.
+    type: int
   records:
-    description: The file that gets the records; it is made anew. The load ends when it is removed.
+    description: The file that gets the records; it is made anew. The load ends when it is removed or replaced.
     type: path
     required: true
   prompt:
@@ -131,34 +137,41 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.aiserving.gke.plugins.module_utils._call import Call
-from ansible_collections.aiserving.gke.plugins.module_utils._drill import load
-from ansible_collections.aiserving.gke.plugins.module_utils._errors import InvalidOption, MissingLibrary
+from ansible_collections.aiserving.gke.plugins.module_utils._drill import load, lock, plan
+from ansible_collections.aiserving.gke.plugins.module_utils._errors import (
+    CollectionError,
+    InvalidOption,
+    MissingLibrary,
+)
 from ansible_collections.aiserving.gke.plugins.module_utils._module import Module
 
 
 def probe(call: Call) -> dict[str, t.Any]:
     params = call.params
-    for option in ("rate", "duration", "request_timeout"):
-        if params[option] <= 0:
-            raise InvalidOption(option, params[option], "give a number above 0")
+    plan.insist(params, "rate", "duration", "max_tokens", "request_timeout")
+    if not params["targets"]:
+        raise InvalidOption("targets", [], "give at least one endpoint")
     if not load.HAS_AIOHTTP:
         raise MissingLibrary("aiohttp")
     wanted = load.Load(
         targets=[load.Target(item["name"], item["url"].rstrip("/")) for item in params["targets"]],
-        model=params["model"],
-        rate=params["rate"],
-        duration=params["duration"],
-        prompt=params["prompt"],
-        max_tokens=params["max_tokens"],
-        request_timeout=params["request_timeout"],
+        **{name: params[name] for name in ("model", "rate", "duration", "prompt", "max_tokens", "request_timeout")},
     )
     records = Path(params["records"])
     if call.check_mode:
         return {"changed": True, "records": str(records), "requests": 0, "lost": 0}
-    records.parent.mkdir(parents=True, exist_ok=True)
-    records.write_text("", encoding="utf-8")
     stop_file = Path(params["stop_file"]) if params["stop_file"] else None
-    done = asyncio.run(load.run(wanted, records, stop_file))
+    owner = lock.holder(params["owner_pid"]) if params["owner_pid"] else None
+
+    def unwanted() -> bool:
+        return bool((stop_file and stop_file.exists()) or (owner and not owner.is_running()))
+
+    try:
+        records.parent.mkdir(parents=True, exist_ok=True)
+        records.write_text("", encoding="utf-8")
+        done = asyncio.run(load.run(wanted, records, unwanted))
+    except OSError as error:
+        raise CollectionError(f"records: cannot write {records}: {error}") from error
     lost = sum(not record.ok for record in done)
     return {"changed": True, "records": str(records), "requests": len(done), "lost": lost}
 
@@ -176,6 +189,7 @@ MODULE = Module(
         "rate": {"type": "float", "default": 10},
         "duration": {"type": "float", "required": True},
         "stop_file": {"type": "path"},
+        "owner_pid": {"type": "int"},
         "records": {"type": "path", "required": True},
         "prompt": {"type": "str", "default": "Name three things that a region of a cloud can lose."},
         "max_tokens": {"type": "int", "default": 16, "no_log": False},

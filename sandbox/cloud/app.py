@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from ..faults import Faults
 from ..interfaces import ClusterRuntime
 from ..latency import Latency
 from .compute import Compute
 from .container import Container
+from .errors import Refusal
 from .gkehub import GkeHub
 from .iam import Iam
 from .operations import Engine
@@ -24,7 +26,7 @@ from .serviceusage import ServiceUsage
 from .storage import Storage
 from .store import Store
 from .view import View
-from .web import Platform, unknown_path
+from .web import Platform, authenticate, refused_early, respond
 
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -47,6 +49,7 @@ class Cloud:
         directory: Path,
         runtime: ClusterRuntime,
     ) -> None:
+        self._token = token
         self._store = Store(project)
         self._engine = Engine(self._store, faults)
         platform = Platform(self._store, self._engine, latency, faults)
@@ -64,10 +67,22 @@ class Cloud:
             storage,
         )
         self.faults = faults
-        self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_google_not_found])
+        self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_in_googles_words])
         for service in services:
             service.install(self.app, token)
         self.view = View(self._store, storage)
+
+    def publish(self, method: str, path: str, act: Handler) -> None:
+        """Serve a path of the sandbox's own, to who has the token."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                authenticate(request, self._token)
+            except Refusal as error:
+                return respond(error.body("plain"), error.code)
+            return await act(request)
+
+        self.app.router.add_route(method, path, answer)
 
     async def close(self) -> None:
         """Stop the operations that still run."""
@@ -75,10 +90,10 @@ class Cloud:
 
 
 @web.middleware
-async def _google_not_found(
+async def _in_googles_words(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return unknown_path(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed, web.HTTPRequestEntityTooLarge) as error:
+        return refused_early(request, error)

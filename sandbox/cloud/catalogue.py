@@ -123,5 +123,10 @@ def is_zone(location: str) -> bool:
     return location.rpartition("-")[0] in REGIONS and location in zones(location.rpartition("-")[0])
 
 
+def area(location: str) -> str:
+    """What GKE calls the place in links and messages: "locations" for a region, "zones" for a zone."""
+    return "locations" if is_region(location) else "zones"
+
+
 def region_of(location: str) -> str:
     return location if is_region(location) else location.rpartition("-")[0]

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 from collections.abc import Sequence
 
 from ..interfaces import Json
-from . import compute_groups, compute_kinds, compute_lists, compute_networks
+from . import compute_groups, compute_kinds, compute_lists, compute_model, compute_networks
+from .bodies import same_bytes
 from .catalogue import REGIONS, is_region, is_zone, zones
 from .compute_kinds import KINDS, Kind
 from .errors import Refusal, invalid, not_found
@@ -106,13 +108,14 @@ class Compute(Service):
 
     async def _insert(self, call: Call) -> Json:
         kind, project, scope = self._kind(call), call.project, call.params["scope"]
-        name = str(call.body.get("name", ""))
+        body = call.read(kind.shape)
+        name = body.get("name") or ""
         compute_kinds.check_name(name)
         path = f"{scope}/{kind.collection}/{name}"
         if path in project.compute:
             raise Refusal("ALREADY_EXISTS", f"The resource 'projects/{project.id}/{path}' already exists")
-        document = self._document(kind, project, scope, call.body)
-        kind.complete(project, document, call.body)
+        document = self._document(kind, project, scope, body)
+        kind.complete(project, document, body)
         # Readers see it at once; what refers to it is refused as not ready until the operation is done.
         project.compute[path] = document
         project.pending.add(path)
@@ -129,14 +132,12 @@ class Compute(Service):
         return self._start(call, "insert", path, document["id"], kind.latency, insert)
 
     def _document(self, kind: Kind, project: Project, scope: str, body: Json) -> Json:
-        unknown = set(body) - kind.fields - {"name", "description", "region", "zone", "id", "kind", "selfLink"}
-        if unknown:
-            raise invalid(f'Invalid JSON payload received. Unknown name "{sorted(unknown)[0]}": Cannot find field.')
+        stated = kind.message.keys() | compute_model.COMMON.keys()
         document: Json = {
             "kind": kind.kind,
             "id": self.store.unique_id(),
             "creationTimestamp": now(),
-            **{key: value for key, value in body.items() if key in kind.fields | {"description"} and value is not None},
+            **{key: value for key, value in body.items() if key in stated and value is not None},
             "name": body["name"],
             "selfLink": f"{LINK}projects/{project.id}/{scope}/{kind.collection}/{body['name']}",
         }
@@ -145,20 +146,22 @@ class Compute(Service):
         return document
 
     async def _patch(self, call: Call) -> Json:
-        return self._change(call, "patch", {**self._find(call), **_merged(self._find(call), call.body)})
+        old, body = self._find(call), call.read(self._kind(call).shape)
+        return self._change(call, "patch", body, {**old, **_merged(old, body)})
 
     async def _put(self, call: Call) -> Json:
         kind, old = self._kind(call), self._find(call)
+        body = call.read(kind.shape)
         kept = {key: old[key] for key in old if key not in kind.mutable}
-        return self._change(call, "update", {**kept, **call.body})
+        return self._change(call, "update", body, {**kept, **body})
 
-    def _change(self, call: Call, verb: str, wanted: Json) -> Json:
+    def _change(self, call: Call, verb: str, given: Json, wanted: Json) -> Json:
         kind, old = self._kind(call), self._find(call)
-        if kind.fingerprint and kind.fingerprint not in call.body:
+        if kind.fingerprint and not given.get(kind.fingerprint):
             raise Refusal("CONDITION_NOT_MET", "Invalid fingerprint.")
-        self._check_fingerprint(kind, old, call.body)
-        for key, value in call.body.items():
-            immutable = key not in kind.mutable and key != kind.fingerprint
+        self._check_fingerprint(kind, old, given)
+        for key, value in given.items():
+            immutable = key in kind.message and key not in kind.mutable and key != kind.fingerprint
             if immutable and not compute_kinds.same(call.project, old.get(key), value):
                 raise invalid(
                     f"Invalid value for field 'resource.{key}': '{value}'. Field {key} cannot be changed.",
@@ -175,8 +178,10 @@ class Compute(Service):
         kind, old, verb = self._kind(call), self._find(call), call.params["verb"]
         if verb not in kind.actions:
             raise not_found(f"The requested URL {call.request.path} was not found on this server.")
-        self._check_fingerprint(kind, old, call.body)
-        document = kind.actions[verb](call.project, dict(old), call.body)
+        shape, change = kind.actions[verb]
+        body = call.read(shape)
+        self._check_fingerprint(kind, old, body)
+        document = change(call.project, copy.deepcopy(old), body)
         return self._apply(call, verb, kind, old, document)
 
     def _apply(self, call: Call, verb: str, kind: Kind, old: Json, document: Json) -> Json:
@@ -248,7 +253,7 @@ class Compute(Service):
     @staticmethod
     def _check_fingerprint(kind: Kind, document: Json, body: Json) -> None:
         given = body.get(kind.fingerprint)
-        if given and given != document[kind.fingerprint]:
+        if given and not same_bytes(given, document[kind.fingerprint]):
             labels = "Labels fingerprint either invalid or resource labels have changed"
             raise Refusal("CONDITION_NOT_MET", labels if kind.collection == "addresses" else "Invalid fingerprint.")
 
@@ -312,11 +317,13 @@ def _path(call: Call) -> str:
 
 
 def _merged(old: Json, patch: Json) -> Json:
-    """JSON merge: objects are merged, null removes, anything else replaces."""
+    """JSON merge of the fields of ``patch``: objects are merged, null removes, anything else replaces."""
     result = {}
     for key, value in patch.items():
-        if isinstance(value, dict) and isinstance(old.get(key), dict):
-            result[key] = {**old[key], **_merged(old[key], value)}
+        if isinstance(value, dict):
+            before = old[key] if isinstance(old.get(key), dict) else {}
+            merged = {**before, **_merged(before, value)}
+            result[key] = {name: part for name, part in merged.items() if part is not None}
         else:
             result[key] = value
     return result

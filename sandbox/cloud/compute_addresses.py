@@ -108,7 +108,7 @@ def address_users(project: Project, document: Json) -> list[str]:
 
 def set_labels(_project: Project, document: Json, body: Json) -> Json:
     """Replaces the labels; without the fingerprint of the live ones it is refused, as on Google."""
-    if "labelFingerprint" not in body:
+    if not body.get("labelFingerprint"):
         raise Refusal("CONDITION_NOT_MET", "Labels fingerprint either invalid or resource labels have changed")
     document.pop("labels", None)
     if body.get("labels"):

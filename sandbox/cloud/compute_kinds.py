@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from ..interfaces import Json
-from . import compute_addresses, compute_networks
+from . import compute_addresses, compute_model, compute_networks
+from .bodies import Shape
 from .compute_networks import LINK, full_link
 from .errors import invalid
 from .store import Project
@@ -31,17 +32,23 @@ class Kind:
     noun: str
     scope: str  # "global" or "regions"
     latency: str
-    fields: frozenset[str]
+    message: compute_model.Message  # what a user may state
     mutable: frozenset[str]
     complete: Complete
     users: Callable[[Project, Json], list[str]]
+    server: compute_model.Message = dataclasses.field(default_factory=dict)  # what it answers besides
     fingerprint: str = ""
-    actions: Mapping[str, Action] = dataclasses.field(default_factory=dict)
+    actions: Mapping[str, tuple[Shape, Action]] = dataclasses.field(default_factory=dict)
     verbs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def kind(self) -> str:
         return f"compute#{self.noun}"
+
+    @property
+    def shape(self) -> Shape:
+        """All that a request may carry."""
+        return {**compute_model.COMMON, **compute_model.SERVER, **self.message, **self.server}
 
     @property
     def list_kind(self) -> str:
@@ -81,10 +88,8 @@ KINDS: dict[str, Kind] = {
         noun="network",
         scope="global",
         latency="network_insert",
-        fields=fields(
-            "autoCreateSubnetworks routingConfig mtu enableUlaInternalIpv6 internalIpv6Range networkProfile "
-            "networkFirewallPolicyEnforcementOrder params"
-        ),
+        message=compute_model.NETWORK,
+        server=compute_model.NETWORK_SERVER,
         mutable=fields(
             "routingConfig mtu enableUlaInternalIpv6 internalIpv6Range description "
             "networkFirewallPolicyEnforcementOrder"
@@ -98,10 +103,8 @@ KINDS: dict[str, Kind] = {
         noun="subnetwork",
         scope="regions",
         latency="subnetwork_insert",
-        fields=fields(
-            "network ipCidrRange purpose role privateIpGoogleAccess secondaryIpRanges logConfig stackType "
-            "ipv6AccessType privateIpv6GoogleAccess enableFlowLogs reservedInternalRange params"
-        ),
+        message=compute_model.SUBNETWORK,
+        server=compute_model.SUBNETWORK_SERVER,
         mutable=fields(
             "role secondaryIpRanges logConfig stackType ipv6AccessType privateIpv6GoogleAccess enableFlowLogs "
             "description privateIpGoogleAccess"
@@ -110,8 +113,8 @@ KINDS: dict[str, Kind] = {
         users=compute_networks.subnetwork_users,
         fingerprint="fingerprint",
         actions={
-            "setPrivateIpGoogleAccess": compute_networks.set_private_access,
-            "expandIpCidrRange": compute_networks.expand,
+            "setPrivateIpGoogleAccess": (compute_model.SET_PRIVATE_ACCESS, compute_networks.set_private_access),
+            "expandIpCidrRange": (compute_model.EXPAND_RANGE, compute_networks.expand),
         },
     ),
     "firewalls": Kind(
@@ -119,10 +122,7 @@ KINDS: dict[str, Kind] = {
         noun="firewall",
         scope="global",
         latency="firewall_insert",
-        fields=fields(
-            "network direction priority sourceRanges destinationRanges sourceTags targetTags sourceServiceAccounts "
-            "targetServiceAccounts allowed denied disabled logConfig params"
-        ),
+        message=compute_model.FIREWALL,
         mutable=fields(
             "priority sourceRanges destinationRanges sourceTags targetTags sourceServiceAccounts "
             "targetServiceAccounts allowed denied disabled logConfig description"
@@ -136,22 +136,21 @@ KINDS: dict[str, Kind] = {
         noun="address",
         scope="regions",
         latency="address_insert",
-        fields=fields(
-            "address addressType purpose subnetwork network networkTier prefixLength ipVersion ipv6EndpointType "
-            "ipCollection labels labelFingerprint"
-        ),
+        message=compute_model.ADDRESS,
+        server=compute_model.ADDRESS_SERVER,
         mutable=frozenset(),
         complete=compute_addresses.address,
         users=compute_addresses.address_users,
         fingerprint="labelFingerprint",
-        actions={"setLabels": compute_addresses.set_labels},
+        actions={"setLabels": (compute_model.SET_LABELS, compute_addresses.set_labels)},
     ),
     "routers": Kind(
         collection="routers",
         noun="router",
         scope="regions",
         latency="router_insert",
-        fields=fields("network bgp bgpPeers interfaces nats encryptedInterconnectRouter params ncc"),
+        message=compute_model.ROUTER,
+        server=compute_model.ROUTER_SERVER,
         mutable=fields("bgp bgpPeers interfaces nats description"),
         complete=compute_addresses.router,
         users=nobody,

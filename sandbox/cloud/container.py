@@ -16,7 +16,7 @@ from ..interfaces import ClusterKey, ClusterRuntime, Json
 from . import container_clusters as clusters
 from . import container_pools as pools
 from . import container_updates as updates
-from .catalogue import VERSIONS, is_region, is_zone
+from .catalogue import VERSIONS, area, is_region, is_zone
 from .errors import Refusal, invalid, not_found, precondition
 from .gkehub import GkeHub
 from .operations import Work, container_name
@@ -307,8 +307,7 @@ class Container(Service):
         for pool in cluster["nodePools"]:
             if pool["name"] == name:
                 return pool
-        where = f"projects/{call.project.id}/locations/{cluster['location']}/clusters/{cluster['name']}"
-        raise not_found(f'nodePool "{where}/nodePools/{name}" not found')
+        raise not_found(f'Not found: node pool "{name}" not found.')
 
     @staticmethod
     def _check_etag(given: Json, live: Json) -> None:
@@ -343,8 +342,10 @@ class Container(Service):
             target=path(call.project, key) + suffix,
             seconds=self.latency.of(latency),
             extra={"nodes": nodes},
+            pends=bool(suffix),
         )
-        return render(self.engine.start(work, effect, undo=undo), call.project)
+        answer = render(self.engine.start(work, effect, undo=undo), call.project)
+        return {**answer, "status": "PENDING" if work.pends else "RUNNING"}
 
     # Operations
 
@@ -368,10 +369,6 @@ class Container(Service):
             parent = f"projects/{call.project.number}/locations/{location}"
             raise not_found(f"Operation not found: {parent}/operations/{name}.")
         return work
-
-
-def area(location: str) -> str:
-    return "locations" if is_region(location) else "zones"
 
 
 def path(project: Project, key: ClusterKey) -> str:

@@ -15,7 +15,7 @@ import secrets
 
 from ..interfaces import ClusterKey, Json
 from . import container_pools
-from .catalogue import VERSIONS, is_region, region_of, zones
+from .catalogue import VERSIONS, area, is_region, region_of, zones
 from .compute_networks import full_link, lookup, reference
 from .errors import Refusal, invalid
 from .store import Project, Store, fingerprint, now
@@ -131,8 +131,7 @@ def build(project: Project, key: ClusterKey, body: Json, pod_cidr: str) -> Json:
         "id": hashlib.sha256(secrets.token_bytes(16)).hexdigest(),
         "location": key.location,
         "locations": body.get("locations") or default_locations(key),
-        "selfLink": f"{HOST}projects/{project.id}/{'locations' if is_region(key.location) else 'zones'}"
-        f"/{key.location}/clusters/{key.name}",
+        "selfLink": f"{HOST}projects/{project.id}/{area(key.location)}/{key.location}/clusters/{key.name}",
         "createTime": now(),
         "status": "PROVISIONING",
         "initialClusterVersion": version,

@@ -15,7 +15,6 @@ from .compute_networks import LINK, reference
 from .errors import Refusal, invalid
 from .store import Project, fingerprint, now
 
-HOST = "https://container.googleapis.com/v1/"
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 MACHINE = re.compile(r"[a-z][a-z0-9]*-[a-z0-9]+(-[a-z0-9]+)*")
 PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
@@ -77,8 +76,7 @@ def build(project: Project, cluster: Json, body: Json) -> Json:
         "podIpv4CidrSize": 24,
         "upgradeSettings": body.get("upgradeSettings", {"maxSurge": 1, "strategy": "SURGE"}),
         "version": body.get("version") or cluster["currentNodeVersion"],
-        "selfLink": f"{HOST}projects/{project.id}/locations/{cluster['location']}/clusters/{cluster['name']}"
-        f"/nodePools/{name}",
+        "selfLink": f"{cluster['selfLink']}/nodePools/{name}",
         "status": "PROVISIONING",
     }
     document["networkConfig"] = _network_config(cluster, body.get("networkConfig", {}))

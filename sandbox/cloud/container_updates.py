@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from ..interfaces import Json
 from .container_clusters import maintenance, merged, resolve_version, stated_endpoints, version_key
 from .container_pools import KUBELET, PROFILE_LABEL
-from .errors import Refusal, invalid, precondition
+from .errors import Refusal, invalid, not_found, precondition
 from .store import Project, fingerprint
 
 # desired field of ClusterUpdate -> where its value is put; objects replace what is there.
@@ -195,7 +195,7 @@ def _named_pool(wanted: Json, update: Json) -> Json:
     name = update.get("desiredNodePoolId")
     pools = [pool for pool in wanted["nodePools"] if pool["name"] == name or not name]
     if not pools:
-        raise Refusal("NOT_FOUND", f'Node pool "{name}" not found.')
+        raise not_found(f'Not found: node pool "{name}" not found.')
     return t.cast(Json, pools[0])
 
 

@@ -29,6 +29,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "ALREADY_EXISTS": (409, "alreadyExists"),
     "CONFLICT": (409, "conflict"),
     "CONDITION_NOT_MET": (412, "conditionNotMet"),
+    "PAYLOAD_TOO_LARGE": (413, "uploadTooLarge"),
     "RESOURCE_EXHAUSTED": (429, "rateLimitExceeded"),
     "INTERNAL": (500, "backendError"),
     "UNIMPLEMENTED": (501, "notImplemented"),
@@ -96,6 +97,10 @@ def precondition(message: str) -> Refusal:
 
 def no_permission(message: str = "The caller does not have permission") -> Refusal:
     return Refusal("PERMISSION_DENIED", message)
+
+
+def internal() -> Refusal:
+    return Refusal("INTERNAL", "Internal error encountered.")
 
 
 def unauthenticated() -> Refusal:

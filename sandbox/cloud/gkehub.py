@@ -12,16 +12,18 @@ import uuid
 from collections.abc import Sequence
 
 from ..interfaces import ClusterKey, Json
+from . import gkehub_model
 from .catalogue import is_region
-from .errors import Refusal, bad_payload, invalid, not_found, precondition
+from .errors import Refusal, invalid, not_found, precondition
 from .operations import Effect, Work, compute_name
 from .store import Project, now, page
 from .web import Call, Route, Service
 
 TYPES = "type.googleapis.com/google.cloud.gkehub"
 MEMBERSHIP_ID = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# gcloud composes links from its endpoint override: there the sandbox's own address stands for Google's.
 RESOURCE_LINK = re.compile(
-    r"//container\.googleapis\.com/(v1/)?projects/(?P<project>[^/]+)/(locations|zones)/(?P<location>[^/]+)"
+    r"//(?P<host>container\.googleapis\.com|[^/]+/container)/(v1/)?projects/(?P<project>[^/]+)/(locations|zones)/(?P<location>[^/]+)"
     r"/clusters/(?P<cluster>[^/]+)"
 )
 # Feature -> the API that it needs and what it says of a member once that member is in order.
@@ -34,44 +36,6 @@ FEATURES = {
 }
 FEATURE_MUTABLE = ("labels", "spec", "membershipSpecs")
 MEMBERSHIP_MUTABLE = ("labels", "description", "externalId", "authority", "infrastructureType")
-MEMBERSHIP_FIELDS: Json = {
-    "name": None,
-    "labels": None,
-    "description": None,
-    "externalId": None,
-    "infrastructureType": None,
-    "uniqueId": None,
-    "state": None,
-    "createTime": None,
-    "updateTime": None,
-    "deleteTime": None,
-    "lastConnectionTime": None,
-    "monitoringConfig": None,
-    "clusterTier": None,
-    "authority": {"issuer": None, "oidcJwks": None, "identityProvider": None, "workloadIdentityPool": None},
-    "endpoint": {
-        "gkeCluster": {"resourceLink": None, "clusterMissing": None},
-        "kubernetesMetadata": None,
-        "kubernetesResource": None,
-        "googleManaged": None,
-    },
-}
-FEATURE_FIELDS: Json = {
-    "name": None,
-    "labels": None,
-    "spec": None,
-    "membershipSpecs": None,
-    "state": None,
-    "membershipStates": None,
-    "resourceState": None,
-    "createTime": None,
-    "updateTime": None,
-    "deleteTime": None,
-    "scopeSpecs": None,
-    "scopeStates": None,
-    "fleetDefaultMemberConfig": None,
-    "unreachable": None,
-}
 
 
 class GkeHub(Service):
@@ -125,19 +89,19 @@ class GkeHub(Service):
         found = [
             document for name, document in call.project.memberships.items() if location in ("-", name.split("/")[3])
         ]
-        return answer_list(call, "resources", found)
+        return answer_list(call, "resources", [shown(document, call.version) for document in found])
 
     async def _create_membership(self, call: Call) -> Json:
         project, location = call.project, self._location(call)
-        check_fields(call.body, MEMBERSHIP_FIELDS, "resource")
+        body = self._read(call)
         member = call.query.get("membershipId", "")
         if not MEMBERSHIP_ID.fullmatch(member):
             raise invalid(f'InvalidValueError for field membership_id: "{member}" is not a valid membership ID')
         name = f"projects/{project.id}/locations/{location}/memberships/{member}"
         if name in project.memberships:
             raise Refusal("ALREADY_EXISTS", f"Resource '{name}' already exists")
-        self._check_endpoint(project, call.body)
-        document = self._membership(project, name, call.body)
+        self._check_endpoint(call, body)
+        document = self._membership(project, name, body)
         project.memberships[name] = document
 
         async def create() -> Json:
@@ -147,20 +111,27 @@ class GkeHub(Service):
 
         return self._start(call, "create", name, "membership_create", create, "Membership")
 
-    def _check_endpoint(self, project: Project, body: Json) -> None:
+    @staticmethod
+    def _read(call: Call) -> Json:
+        """The body as a membership or a feature, whichever the path is about."""
+        if "/features" in call.request.path:
+            return call.read(gkehub_model.FEATURE, "resource")
+        return call.read(gkehub_model.MEMBERSHIP if call.version == "v1" else gkehub_model.MEMBERSHIP_BETA, "resource")
+
+    def _check_endpoint(self, call: Call, body: Json) -> None:
         link = body.get("endpoint", {}).get("gkeCluster", {}).get("resourceLink", "")
         found = RESOURCE_LINK.fullmatch(link)
-        if found is None:
+        if found is None or found["host"] not in ("container.googleapis.com", f"{call.request.host}/container"):
             raise invalid(
                 f'InvalidValueError for field endpoint.gke_cluster.resource_link: "{link}" is not a GKE cluster'
             )
         owner = self.store.project(found["project"])
         if ClusterKey(found["location"], found["cluster"]) not in owner.clusters:
             raise not_found(f'failed to find cluster "{link}"')
-        path = link.split("/clusters/")[0].split("/")[-1] + "/" + found["cluster"]
-        for name, other in project.memberships.items():
+        check_issuer(body, call.request.host)
+        for name, other in call.project.memberships.items():
             theirs = RESOURCE_LINK.fullmatch(other["endpoint"].get("gkeCluster", {}).get("resourceLink", ""))
-            if theirs and f"{theirs['location']}/{theirs['cluster']}" == path:
+            if theirs and theirs.group("location", "cluster") == found.group("location", "cluster"):
                 raise precondition(f'cluster "{link}" is already registered as membership "{name}"')
 
     def _membership(self, project: Project, name: str, body: Json) -> Json:
@@ -176,9 +147,7 @@ class GkeHub(Service):
             "createTime": stamp,
             "updateTime": stamp,
         }
-        issuer = body.get("authority", {}).get("issuer")
-        if issuer:
-            document["authority"] = authority(project, issuer)
+        add_authority(project, document, body)
         return document
 
     # Features
@@ -190,7 +159,7 @@ class GkeHub(Service):
 
     async def _create_feature(self, call: Call) -> Json:
         project, location = call.project, self._location(call)
-        check_fields(call.body, FEATURE_FIELDS, "resource")
+        body = self._read(call)
         feature = call.query.get("featureId", "")
         if location != "global" or feature not in FEATURES:
             raise invalid(
@@ -205,7 +174,7 @@ class GkeHub(Service):
         stamp = now()
         document: Json = {
             "name": name,
-            **{key: copy.deepcopy(call.body[key]) for key in FEATURE_MUTABLE if call.body.get(key)},
+            **{key: copy.deepcopy(body[key]) for key in FEATURE_MUTABLE if body.get(key)},
             "resourceState": {"state": "ENABLING"},
             "createTime": stamp,
             "updateTime": stamp,
@@ -271,24 +240,26 @@ class GkeHub(Service):
 
     async def _get(self, call: Call) -> Json:
         document = self._find(call)
+        if call.params["collection"] == "memberships":
+            return shown(document, call.version)
         return self._rendered(call.project, document)
 
     async def _patch(self, call: Call) -> Json:
         document = self._find(call)
         feature = call.params["collection"] == "features"
-        check_fields(call.body, FEATURE_FIELDS if feature else MEMBERSHIP_FIELDS, "resource")
+        body = self._read(call)
         mask = [field for field in call.query.get("updateMask", "").split(",") if field]
         if not mask:
             raise invalid("InvalidValueError for field update_mask: it must name at least one field")
         wanted = copy.deepcopy(document)
         for field in mask:
-            copy_field(call.body, wanted, field, FEATURE_MUTABLE if feature else MEMBERSHIP_MUTABLE)
+            copy_field(body, wanted, field, FEATURE_MUTABLE if feature else MEMBERSHIP_MUTABLE)
         if feature:
             self._check_spec(call.params["name"], wanted)
             document["resourceState"] = {"state": "UPDATING"}
         else:
-            if "authority" in wanted:
-                wanted["authority"] = authority(call.project, wanted["authority"]["issuer"])
+            check_issuer(wanted, call.request.host)
+            add_authority(call.project, wanted, wanted)
             document["state"] = {"code": "UPDATING"}
 
         async def change() -> Json:
@@ -335,7 +306,8 @@ class GkeHub(Service):
 
     def _location(self, call: Call) -> str:
         location = call.params["location"]
-        if location not in ("global", "-") and not is_region(location):
+        many = call.request.method == "GET" and location == "-"
+        if location != "global" and not many and not is_region(location):
             raise not_found(f'Location "{location}" not found')
         return location
 
@@ -364,36 +336,19 @@ class GkeHub(Service):
             seconds=self.latency.of(latency),
             extra={"verb": verb},
         )
-        return render(self.engine.start(work, effect))
+        return render(self.engine.start(work, effect), call.version)
 
     async def _operation(self, call: Call) -> Json:
         name, location = call.params["operation"], call.params["location"]
         work = self.engine.find(self.name, name)
         if work is None or work.project != call.project.id or work.scope != location:
             raise not_found(f'operation "projects/{call.project.id}/locations/{location}/operations/{name}" not found')
-        return render(work)
+        return render(work, call.version)
 
     async def _operations(self, call: Call) -> Json:
         works = self.engine.list(self.name, call.project.id)
-        found = [render(work) for work in works if work.scope == call.params["location"]]
+        found = [render(work, call.version) for work in works if work.scope == call.params["location"]]
         return answer_list(call, "operations", found)
-
-
-def check_fields(body: Json, known: Json, path: str) -> None:
-    """Refuse the fields that the resource does not have, as Google's JSON parser does."""
-    violations: list[tuple[str, str]] = []
-
-    def look(part: Json, names: Json, where: str) -> None:
-        for key, value in part.items():
-            if key not in names:
-                text = f"Invalid JSON payload received. Unknown name \"{key}\" at '{where}': Cannot find field."
-                violations.append((where, text))
-            elif isinstance(names[key], dict) and isinstance(value, dict):
-                look(value, names[key], f"{where}.{key}")
-
-    look(body, known, path)
-    if violations:
-        raise bad_payload(violations)
 
 
 def copy_field(source: Json, target: Json, field: str, allowed: Sequence[str]) -> None:
@@ -402,18 +357,34 @@ def copy_field(source: Json, target: Json, field: str, allowed: Sequence[str]) -
     if names[0] not in allowed:
         raise invalid(f'InvalidValueError for field update_mask: field "{field}" cannot be updated')
     for name in names[:-1]:
-        source = source.get(name, {})
-        target = target.setdefault(name, {})
+        source, target = source.get(name) or {}, target.setdefault(name, {})
+        if not isinstance(source, dict) or not isinstance(target, dict):
+            raise invalid(f'InvalidValueError for field update_mask: field "{field}" does not exist')
     if names[-1] in source:
         target[names[-1]] = copy.deepcopy(source[names[-1]])
     else:
         target.pop(names[-1], None)
 
 
-def authority(project: Project, issuer: str) -> Json:
-    if not issuer.startswith("https://") or len(issuer) >= 2000:
+def check_issuer(body: Json, host: str) -> None:
+    """Google wants an https URL; the one that gcloud composes from its endpoint override is plain http here."""
+    issuer = body.get("authority", {}).get("issuer")
+    if issuer and (not issuer.startswith(("https://", f"http://{host}/container/")) or len(issuer) >= 2000):
         raise invalid(f'InvalidValueError for field authority.issuer: "{issuer}" must be an https URL')
-    return {"issuer": issuer, "identityProvider": issuer, "workloadIdentityPool": project.pool_name}
+
+
+def add_authority(project: Project, document: Json, body: Json) -> None:
+    """What a membership says of its cluster's identities, when it is told their issuer."""
+    issuer = body.get("authority", {}).get("issuer")
+    document.pop("authority", None)
+    if issuer:
+        pool = project.pool_name
+        document["authority"] = {"issuer": issuer, "identityProvider": issuer, "workloadIdentityPool": pool}
+
+
+def shown(document: Json, version: str) -> Json:
+    """A membership in a version's own fields: v1 has no infrastructureType."""
+    return {key: value for key, value in document.items() if version != "v1" or key != "infrastructureType"}
 
 
 def is_ready(member: Json) -> bool:
@@ -431,14 +402,14 @@ def answer_list(call: Call, field: str, items: list[Json]) -> Json:
     return {**({field: chosen} if chosen else {}), **({"nextPageToken": token} if token else {})}
 
 
-def render(work: Work) -> Json:
+def render(work: Work, version: str) -> Json:
     """A Work as google.longrunning.Operation with gkehub's metadata."""
     metadata: Json = {
-        "@type": f"{TYPES}.v1.OperationMetadata",
+        "@type": f"{TYPES}.{version}.OperationMetadata",
         "createTime": work.started,
         "target": work.target,
         "verb": work.extra["verb"],
-        "apiVersion": "v1",
+        "apiVersion": version,
     }
     if work.done:
         metadata["endTime"] = work.ended
@@ -451,6 +422,8 @@ def render(work: Work) -> Json:
     if work.error:
         answer["error"] = work.error.rpc_status()
     elif work.done:
-        kind = "google.protobuf.Empty" if work.extra["verb"] == "delete" else f"google.cloud.gkehub.v1.{work.kind}"
-        answer["response"] = {"@type": f"type.googleapis.com/{kind}", **(work.result or {})}
+        kind = (
+            "google.protobuf.Empty" if work.extra["verb"] == "delete" else f"google.cloud.gkehub.{version}.{work.kind}"
+        )
+        answer["response"] = {"@type": f"type.googleapis.com/{kind}", **shown(work.result or {}, version)}
     return answer

@@ -11,11 +11,19 @@ from collections.abc import Sequence
 
 from ..interfaces import Json
 from . import policies
+from .bodies import BOOL, BYTES, STRING, Shape, of, same_bytes
 from .errors import Refusal, invalid, not_found
 from .store import Project, fingerprint, page
 from .web import Call, Route, Service
 
 ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+ACCOUNT: Shape = {
+    **of(STRING, "name projectId uniqueId email displayName description oauth2ClientId"),
+    "etag": BYTES,
+    "disabled": BOOL,
+}
+CREATE: Shape = {"accountId": STRING, "serviceAccount": ACCOUNT}
+PATCH: Shape = {"serviceAccount": ACCOUNT, "updateMask": STRING}
 MUTABLE = {"display_name": "displayName", "displayName": "displayName", "description": "description"}
 
 
@@ -56,7 +64,8 @@ class Iam(Service):
         raise not_found("Unknown service account")
 
     async def _create(self, call: Call) -> Json:
-        project, account = call.project, str(call.body.get("accountId", ""))
+        project, body = call.project, call.read(CREATE)
+        account = body.get("accountId", "")
         if not ACCOUNT_ID.fullmatch(account):
             raise invalid(
                 f'The account ID "{account}" does not have a length between 6 and 30 or is not a valid account ID.'
@@ -74,7 +83,7 @@ class Iam(Service):
             "email": email,
             "oauth2ClientId": number,
         }
-        given = call.body.get("serviceAccount") or {}
+        given = body.get("serviceAccount", {})
         document |= {key: given[key] for key in ("displayName", "description") if given.get(key)}
         project.accounts[email] = document
         return self._stamped(document)
@@ -94,9 +103,10 @@ class Iam(Service):
 
     async def _patch(self, call: Call) -> Json:
         document = self._find(call)[1]
-        given = call.body.get("serviceAccount", {})
+        body = call.read(PATCH)
+        given = body.get("serviceAccount") or {}
         self._check_etag(document, given)
-        mask = [field for field in call.body.get("updateMask", "").split(",") if field and field != "etag"]
+        mask = [field for field in (body.get("updateMask") or "").split(",") if field and field != "etag"]
         if not mask or any(field not in MUTABLE for field in mask):
             raise invalid("The update mask must name display_name or description.")
         for field in mask:
@@ -109,15 +119,16 @@ class Iam(Service):
 
     async def _put(self, call: Call) -> Json:
         document = self._find(call)[1]
-        self._check_etag(document, call.body)
+        body = call.read(ACCOUNT)
+        self._check_etag(document, body)
         for key in ("displayName", "description"):
-            if key in call.body:
-                document[key] = call.body[key]
+            if key in body:
+                document[key] = body[key]
         return self._stamped(document)
 
     @staticmethod
     def _check_etag(document: Json, given: Json) -> None:
-        if given.get("etag", document["etag"]) != document["etag"]:
+        if not same_bytes(given.get("etag") or document["etag"], document["etag"]):
             raise Refusal("ABORTED", "There were concurrent changes to the service account. Please retry.")
 
     async def _disable(self, call: Call) -> Json:
@@ -143,7 +154,9 @@ class Iam(Service):
         return policies.read(self.store, resource(self._find(call)[1]))
 
     async def _set_policy(self, call: Call) -> Json:
-        return policies.write(self.store, resource(self._find(call)[1]), call.body.get("policy", {}))
+        return policies.write(
+            self.store, resource(self._find(call)[1]), call.read(policies.SET_POLICY).get("policy", {})
+        )
 
 
 def resource(document: Json) -> str:

@@ -59,6 +59,7 @@ class Work:
     target: str
     seconds: float
     extra: Json = dataclasses.field(default_factory=dict)
+    pends: bool = False  # is PENDING for a while before it is RUNNING
     started: str = dataclasses.field(default_factory=now)
     ended: str = ""
     error: Refusal | None = None
@@ -88,7 +89,7 @@ class Work:
     def status(self) -> str:
         if self.done:
             return "DONE"
-        return "PENDING" if self.fraction < PENDING_SHARE and self.seconds > 1 else "RUNNING"
+        return "PENDING" if self.pends and self.fraction < PENDING_SHARE else "RUNNING"
 
 
 class Engine:

@@ -9,12 +9,27 @@ from __future__ import annotations
 import re
 
 from ..interfaces import Json
+from .bodies import BYTES, INT32, OBJECT, STRING, STRINGS, Shape, of, same_bytes
 from .errors import Refusal, invalid
 from .store import Store, fingerprint
 
 POOL_MEMBER = re.compile(r"serviceAccount:(?P<project>[^\[\]]+)\.svc\.id\.goog\[[^\[\]/]+/[^\[\]/]+\]$")
 ACCOUNT_MEMBER = re.compile(r"serviceAccount:(?P<email>[^@\[\]]+@[^@\[\]]+)$")
 PREFIXES = ("user:", "serviceAccount:", "group:", "domain:", "principal:", "principalSet:", "deleted:", "project")
+POLICY: Shape = {
+    "version": INT32,
+    "bindings": [
+        {
+            "role": STRING,
+            "members": STRINGS,
+            "condition": of(STRING, "title description expression location"),
+        }
+    ],
+    "auditConfigs": [OBJECT],
+    "etag": BYTES,
+    **of(STRING, "kind resourceId"),
+}
+SET_POLICY: Shape = {"policy": POLICY, "updateMask": STRING}
 NO_ETAG = "ACAB"  # Google's etag of a policy that was never set
 
 
@@ -31,7 +46,7 @@ def write(store: Store, resource: str, policy: Json, *, first_version: int = 1) 
     """Replace the policy and return it as Google answers. Raises Refusal 409 on a stale etag, 400 on a bad member."""
     live = store.policies.get(resource)
     given = policy.get("etag")
-    if given and given != (live or {"etag": NO_ETAG})["etag"]:
+    if given and not same_bytes(given, (live or {"etag": NO_ETAG})["etag"]):
         raise Refusal(
             "ABORTED",
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff. "

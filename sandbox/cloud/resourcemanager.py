@@ -11,12 +11,18 @@ from collections.abc import Sequence
 
 from ..interfaces import Json
 from . import policies
+from .bodies import STRING, STRING_MAP, STRINGS, Shape, of
 from .errors import Refusal, invalid, not_found
 from .operations import Work, compute_name
 from .store import Project, page
 from .web import Call, Route, Service
 
 TYPES = "type.googleapis.com/google.cloudresourcemanager.v1"
+PROJECT: Shape = {
+    **of(STRING, "projectId name projectNumber lifecycleState createTime"),
+    "labels": STRING_MAP,
+    "parent": of(STRING, "type id"),
+}
 PROJECT_ID = re.compile(r"[a-z][-a-z0-9]{4,28}[a-z0-9]")
 
 
@@ -47,12 +53,13 @@ class ResourceManager(Service):
         return {"projects": chosen, **({"nextPageToken": token} if token else {})}
 
     async def _create(self, call: Call) -> Json:
-        name = str(call.body.get("projectId", ""))
+        body = call.read(PROJECT)
+        name = body.get("projectId", "")
         if not PROJECT_ID.fullmatch(name):
             raise invalid("field [project_id] has issue [project_id contains invalid characters]")
         if name in self.store.projects:
             raise Refusal("ALREADY_EXISTS", "Requested entity already exists")
-        allowed = {key: call.body[key] for key in ("name", "labels", "parent") if call.body.get(key)}
+        allowed = {key: body[key] for key in ("name", "labels", "parent") if body.get(key)}
         project = self.store.add_project(name, {"name": name, **allowed})
         metadata = {"@type": f"{TYPES}.ProjectCreationStatus", "gettable": True, "ready": True}
         work = Work(compute_name(), self.name, name, "global", "create", name, 0, {"metadata": metadata})
@@ -71,10 +78,10 @@ class ResourceManager(Service):
         return policies.read(self.store, resource(call.project))
 
     async def _set_policy(self, call: Call) -> Json:
-        return policies.write(self.store, resource(call.project), call.body.get("policy", {}))
+        return policies.write(self.store, resource(call.project), call.read(policies.SET_POLICY).get("policy", {}))
 
     async def _test_permissions(self, call: Call) -> Json:
-        return {"permissions": call.body.get("permissions", [])}
+        return {"permissions": call.read({"permissions": STRINGS}).get("permissions", [])}
 
     async def _operation(self, call: Call) -> Json:
         work = self.engine.find(self.name, call.params["operation"])

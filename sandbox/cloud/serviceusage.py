@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..interfaces import Json
 from . import policies
+from .bodies import BOOL, STRING, STRINGS, Shape
 from .catalogue import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
 from .compute import Compute
 from .errors import invalid, not_found, precondition
@@ -17,6 +18,7 @@ from .operations import Work, compute_name
 from .store import Project, page
 from .web import Call, Platform, Route, Service
 
+DISABLE: Shape = {"disableDependentServices": BOOL, "checkIfServiceHasUsage": STRING}
 TYPES = "type.googleapis.com/google.api.serviceusage.v1"
 
 
@@ -66,7 +68,7 @@ class ServiceUsage(Service):
         return self._switch_on(call.project, [name], single=True)
 
     async def _batch_enable(self, call: Call) -> Json:
-        names = call.body.get("serviceIds", [])
+        names = call.read({"serviceIds": STRINGS}).get("serviceIds", [])
         if not names or len(names) > 20:
             raise invalid("A batch must name between 1 and 20 services.")
         return self._switch_on(call.project, [service_name(name) for name in names], single=False)
@@ -110,7 +112,7 @@ class ServiceUsage(Service):
     async def _disable(self, call: Call) -> Json:
         project, name = call.project, service_name(call.params["service"])
         dependants = [user for user, used in DEPENDENCIES.items() if name in used and user in project.services]
-        if dependants and not call.body.get("disableDependentServices"):
+        if dependants and not call.read(DISABLE).get("disableDependentServices"):
             raise precondition(
                 f"The service {name} is depended on by the following active service(s): {','.join(dependants)}; "
                 "Please specify disable_dependent_services=true if you want to proceed with disabling all services."

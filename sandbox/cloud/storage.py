@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import base64
 import copy
-import hashlib
-import json
-import mimetypes
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
 
 from ..interfaces import Json
-from . import policies
+from . import policies, storage_model
+from . import storage_objects as objects
+from .bodies import same_bytes
 from .catalogue import REGIONS
 from .errors import Refusal, invalid, not_found
-from .store import Project, fingerprint, now, page
-from .web import Answer, Call, Platform, Route, Service
+from .store import Project, now, page
+from .web import Answer, Call, Platform, Route, Service, content
 
 LINK = "https://www.googleapis.com/storage/v1/"
 NAME = re.compile(r"[a-z0-9][-a-z0-9_.]{1,220}[a-z0-9]")
@@ -50,7 +49,6 @@ MUTABLE = frozenset(
     }
 )
 WEEK = "604800"
-LARGEST_HASHED = 64 * 1024 * 1024  # bytes; beyond, no md5Hash is answered, as for Google's composite objects
 
 
 class Storage(Service):
@@ -107,7 +105,8 @@ class Storage(Service):
     async def _create(self, call: Call) -> Json:
         if "project" not in call.query:
             raise invalid("Required parameter: project", reason="required")
-        name = str(call.body.get("name", ""))
+        body = call.read(storage_model.BUCKET, lenient=True)
+        name = body.get("name", "")
         if not NAME.fullmatch(name) or ".." in name:
             raise invalid(f"Invalid bucket name: '{name}'", reason="invalid")
         taken = self.store.buckets.get(name)
@@ -120,7 +119,7 @@ class Storage(Service):
                 else "The requested bucket name is not available. The bucket namespace is shared by all users of the "
                 "system. Please select a different name and try again.",
             )
-        document = self._document(call.project, name, call.body)
+        document = self._document(call.project, name, body)
         complete(document)
         (self._directory / name).mkdir(parents=True, exist_ok=True)
         self.store.buckets[name] = document
@@ -129,7 +128,7 @@ class Storage(Service):
         return self._shown(document, call)
 
     def _document(self, project: Project, name: str, body: Json) -> Json:
-        location = str(body.get("location") or "US").upper()
+        location = (body.get("location") or "US").upper()
         if location not in MULTI_REGIONS and location.lower() not in REGIONS:
             raise invalid(f"The specified location constraint is not valid: {location}", reason="invalid")
         stamp = now()
@@ -160,22 +159,26 @@ class Storage(Service):
         return self._shown(self._find(call), call)
 
     async def _patch(self, call: Call) -> Json:
-        document = self._find(call)
-        self._check_generation(call, document)
-        for key, value in call.body.items():
+        live = self._find(call)
+        self._check_generation(call, live)
+        # What only the server sets, such as timeCreated, is not looked at: clients send back whole buckets.
+        body = call.read(storage_model.BUCKET, lenient=True)
+        document = copy.deepcopy(live)
+        for key, value in body.items():
             if key not in MUTABLE:
-                if key in document and str(value).lower() != str(document[key]).lower() and key != "etag":
+                if (value or "").lower() != document[key].lower():
                     raise invalid(f"Bucket field {key} cannot be changed.", reason="invalid")
                 continue
             merged = merge(document.get(key), value)
             document.pop(key, None)
             if merged is not None:
                 document[key] = merged
-        if call.body.get("labels") is not None and call.request.method == "PUT":
-            document["labels"] = call.body["labels"]
+        if body.get("labels") is not None and call.request.method == "PUT":
+            document["labels"] = body["labels"]
         complete(document)
         document["metageneration"] = str(int(document["metageneration"]) + 1)
         document["updated"] = now()
+        self.store.buckets[document["name"]] = document
         self.store.changed()
         return self._shown(document, call)
 
@@ -183,7 +186,7 @@ class Storage(Service):
         document = self._find(call)
         self._check_generation(call, document)
         folder = self._directory / document["name"]
-        if any(True for _unused in files(folder)):
+        if any(True for _unused in objects.files(folder)):
             raise Refusal("CONFLICT", "The bucket you tried to delete is not empty.")
         shutil.rmtree(folder, ignore_errors=True)
         del self.store.buckets[document["name"]]
@@ -226,10 +229,11 @@ class Storage(Service):
 
     async def _set_policy(self, call: Call) -> Json:
         name = self._find(call)["name"]
-        given = call.body.get("etag")
-        if given and given != policies.read(self.store, f"bucket/{name}")["etag"]:
+        policy = call.read(policies.POLICY)
+        given = policy.get("etag")
+        if given and not same_bytes(given, policies.read(self.store, f"bucket/{name}")["etag"]):
             raise Refusal("CONDITION_NOT_MET", "At least one of the pre-conditions you specified did not hold.")
-        policies.write(self.store, f"bucket/{name}", call.body)
+        policies.write(self.store, f"bucket/{name}", policy)
         return self._policy(name)
 
     def _policy(self, name: str) -> Json:
@@ -257,43 +261,33 @@ class Storage(Service):
         return {"kind": "storage#managedFolders"}
 
     async def _list_objects(self, call: Call) -> Json:
-        folder = self._directory / self._find(call)["name"]
+        folder = self._folder(call)
         prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
         prefixes: set[str] = set()
         items: list[Json] = []
-        for name in sorted(files(folder)):
+        for name in sorted(objects.files(folder)):
             if not name.startswith(prefix):
                 continue
             head, cut, _rest = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
             if cut:
                 prefixes.add(prefix + head + cut)
             else:
-                items.append(describe(folder, name))
+                items.append(objects.describe(folder, name))
         chosen, token = page(items, call.query, size="maxResults", default=1000)
         answer: Json = {"kind": "storage#objects"}
         answer |= {"prefixes": sorted(prefixes)} if prefixes else {}
         return answer | ({"items": chosen} if chosen else {}) | ({"nextPageToken": token} if token else {})
 
-    def _file(self, call: Call, name: str) -> tuple[Path, Path]:
-        """(bucket's directory, object's file); an object's name never leads out of its bucket."""
-        folder = self._directory / self._find(call)["name"]
-        file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()) or file.resolve() == folder.resolve():
-            raise invalid(f"Disallowed object name: {name!r}", reason="invalid")
-        return folder, file
-
     async def _get_object(self, call: Call) -> Answer:
-        folder, file = self._file(call, call.params["object"])
-        if not file.is_file():
-            raise not_found(f"No such object: {folder.name}/{call.params['object']}")
+        folder, name = self._folder(call), call.params["object"]
+        file = objects.existing(folder, name)
         if call.query.get("alt") == "media" or call.request.path.startswith("/download/"):
             return web.FileResponse(file)
-        return describe(folder, call.params["object"])
+        return objects.describe(folder, name)
 
     async def _delete_object(self, call: Call) -> Answer:
-        folder, file = self._file(call, call.params["object"])
-        if not file.is_file():
-            raise not_found(f"No such object: {folder.name}/{call.params['object']}")
+        folder = self._folder(call)
+        file = objects.existing(folder, call.params["object"])
         file.unlink()
         for parent in file.parents:
             if parent == folder or any(parent.iterdir()):
@@ -303,32 +297,18 @@ class Storage(Service):
 
     async def _upload(self, call: Call) -> Json:
         kind = call.query.get("uploadType", "media")
-        content, name = await call.request.read(), call.query.get("name", "")
+        data, name = await content(call.request), call.query.get("name", "")
         if kind == "multipart":
-            name, content = split_multipart(call.request.headers.get("Content-Type", ""), content, name)
+            name, data = objects.split_multipart(call.request.headers.get("Content-Type", ""), data, name)
         elif kind != "media":
-            raise invalid(f"Upload type {kind} is not supported.", reason="invalid")
-        folder, file = self._file(call, name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+            raise Refusal("UNIMPLEMENTED", f"The sandbox does not take uploads of type {kind!r}.")
+        folder = self._folder(call)
+        objects.write(folder, name, data)
         self.store.changed()
-        return describe(folder, name)
+        return objects.describe(folder, name)
 
-
-def split_multipart(kind: str, content: bytes, name: str) -> tuple[str, bytes]:
-    """The object's name and content out of a multipart/related body: metadata as JSON, then the data.
-
-    ``name``: the one in the query, which the metadata may replace.
-    """
-    boundary = re.search(r"boundary=(['\"]?)(?P<text>[^'\";]+)\1", kind)
-    parts = content.split(b"--" + boundary["text"].encode()) if boundary else []
-    if len(parts) != 4:  # what stands before, the two parts, the end
-        raise invalid("Malformed multipart body.", reason="badContent")
-    metadata, data = (re.sub(rb"\r?\n\Z", b"", re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1]) for part in parts[1:3])
-    try:
-        return str(json.loads(metadata).get("name", name)), data
-    except ValueError as error:
-        raise invalid("Malformed metadata in the multipart body.", reason="badContent") from error
+    def _folder(self, call: Call) -> Path:
+        return self._directory / str(self._find(call)["name"])
 
 
 TEAMS = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))
@@ -391,37 +371,3 @@ def merge(old: object, new: object) -> object:
         return new
     merged = {key: merge(old.get(key), value) for key, value in new.items()}
     return {key: value for key, value in {**old, **merged}.items() if value is not None}
-
-
-def files(folder: Path) -> Iterator[str]:
-    """The names of the objects: paths of the files below the bucket's directory."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield path.relative_to(folder).as_posix()
-
-
-def describe(folder: Path, name: str) -> Json:
-    status = (folder / name).stat()
-    generation = str(status.st_mtime_ns // 1000)
-    stamp = now()
-    answer: Json = {
-        "kind": "storage#object",
-        "id": f"{folder.name}/{name}/{generation}",
-        "selfLink": f"{LINK}b/{folder.name}/o/{name.replace('/', '%2F')}",
-        "mediaLink": f"https://storage.googleapis.com/download/storage/v1/b/{folder.name}/o/"
-        f"{name.replace('/', '%2F')}?generation={generation}&alt=media",
-        "name": name,
-        "bucket": folder.name,
-        "generation": generation,
-        "metageneration": "1",
-        "contentType": mimetypes.guess_type(name)[0] or "application/octet-stream",
-        "storageClass": "STANDARD",
-        "size": str(status.st_size),
-        "timeCreated": stamp,
-        "updated": stamp,
-    }
-    if status.st_size <= LARGEST_HASHED:
-        digest = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).digest()
-        answer["md5Hash"] = base64.b64encode(digest).decode()
-    answer["etag"] = fingerprint([name, generation])
-    return answer

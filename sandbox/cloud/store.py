@@ -13,6 +13,7 @@ import datetime
 import hashlib
 import itertools
 import json
+import re
 import secrets
 
 from ..interfaces import ClusterKey, Json
@@ -26,6 +27,8 @@ INITIAL_SERVICES = frozenset(
         "storage.googleapis.com",
     }
 )
+
+NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclasses.dataclass
@@ -109,10 +112,9 @@ def page(items: list[Json], query: dict[str, str], *, size: str, default: int = 
 
     ``size`` names the query parameter with the page's size ("maxResults" or "pageSize").
     """
-    try:
-        limit = int(query.get(size) or 0) or default
-        start = int(query.get("pageToken") or 0)
-    except ValueError as error:
-        raise Refusal("INVALID_ARGUMENT", "Invalid page token or size.", reason="invalid") from error
+    numbers = [query.get(name) or "0" for name in (size, "pageToken")]
+    if not all(NUMBER.fullmatch(text) for text in numbers):
+        raise Refusal("INVALID_ARGUMENT", "Invalid page token or size.", reason="invalid")
+    limit, start = int(numbers[0]) or default, int(numbers[1])
     chosen = items[start : start + limit]
     return chosen, str(start + limit) if start + limit < len(items) else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import json
-import typing as t
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -18,10 +18,13 @@ from ..faults import Faults, Place
 from ..interfaces import Json
 from ..interference import pass_through
 from ..latency import Latency
+from . import bodies
 from .catalogue import TITLES, is_region, is_zone
-from .errors import STATUSES, Refusal, Style, bad_payload, service_disabled, unauthenticated
+from .errors import STATUSES, Refusal, Style, internal, invalid, service_disabled, unauthenticated
 from .operations import Engine
 from .store import Project, Store
+
+LOG = logging.getLogger("sandbox.cloud")
 
 Answer = Json | web.StreamResponse
 Handler = Callable[["Call"], Awaitable[Answer]]
@@ -30,7 +33,10 @@ Route = tuple[str, str, Handler]
 
 @dataclasses.dataclass
 class Call:
-    """One authenticated request: path parameters, query, JSON body and, where the path names one, the project."""
+    """One authenticated request: path parameters, query and, where the path names one, the project.
+
+    ``body``: the JSON object as it came; handlers look at it through ``read``, which knows what it may hold.
+    """
 
     request: web.Request
     params: dict[str, str]
@@ -41,6 +47,10 @@ class Call:
     @property
     def version(self) -> str:
         return self.params.get("version", "v1")
+
+    def read(self, shape: bodies.Shape, where: str = "", *, lenient: bool = False) -> Json:
+        """The body as the message that ``shape`` declares. Raises Refusal 400."""
+        return bodies.read(self.body, shape, where, lenient=lenient, patch=self.request.method == "PATCH")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +90,11 @@ class Service:
                 result = await handler(await self._call(request))
             except Refusal as error:
                 return respond(error.body(self.style), error.code)
+            except web.HTTPException:
+                raise
+            except Exception:
+                LOG.exception("%s %s", request.method, request.path)
+                return respond(internal().body(self.style), 500)
             if isinstance(result, web.StreamResponse):
                 return result
             return respond(select(result, request.query.get("fields", "")))
@@ -122,7 +137,7 @@ class Service:
 
 def authenticate(request: web.Request, token: str) -> None:
     """Raises Refusal 401."""
-    given = request.headers.get("Authorization", "").encode()
+    given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
     if not hmac.compare_digest(given, f"Bearer {token}".encode()):
         raise unauthenticated()
 
@@ -131,19 +146,15 @@ async def read_body(request: web.Request) -> Json:
     """The JSON object in the body, {} when there is none; other media are left for the handler to read."""
     if not request.body_exists or request.path.startswith("/upload/"):
         return {}
-    text = await request.text()
-    if not text.strip():
-        return {}
+    return bodies.decode(await content(request))
+
+
+async def content(request: web.Request) -> bytes:
+    """The body as it was before its Content-Encoding. Raises Refusal 400 when it cannot be undone."""
     try:
-        body = json.loads(text)
-    except ValueError as error:
-        description = f"Invalid JSON payload received. {error}"
-        raise bad_payload([("", description)]) from error
-    if body is None:
-        return {}
-    if not isinstance(body, dict):
-        raise bad_payload([("", 'Invalid JSON payload received. Unknown name "": Root element must be a message.')])
-    return t.cast(Json, body)
+        return await request.read()
+    except web.RequestPayloadError as error:
+        raise invalid("Request body does not match its Content-Encoding.") from error
 
 
 def respond(body: Json, code: int = 200) -> web.Response:
@@ -151,7 +162,10 @@ def respond(body: Json, code: int = 200) -> web.Response:
     return web.Response(text=text, status=code, content_type="application/json", charset="UTF-8")
 
 
-def unknown_path(request: web.Request) -> web.Response:
+def refused_early(request: web.Request, error: web.HTTPException) -> web.Response:
+    """What the HTTP server itself refuses, in Google's JSON."""
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return respond(Refusal("PAYLOAD_TOO_LARGE", "Request payload size exceeds the limit.").body("both"), 413)
     message = f"The requested URL {request.path} was not found on this server."
     return respond(Refusal("NOT_FOUND", message).body("both"), 404)
 
@@ -167,14 +181,19 @@ def select(document: Json, fields: str) -> Json:
             continue
         value = document[head]
         if rest and isinstance(value, list):
-            parts = [select(entry, rest) for entry in value]
+            parts = [select(entry, rest) if isinstance(entry, dict) else entry for entry in value]
             old = chosen.get(head)
-            chosen[head] = [{**a, **b} for a, b in zip(old, parts, strict=True)] if old else parts
+            chosen[head] = [united(a, b) for a, b in zip(old, parts, strict=True)] if old else parts
         elif rest and isinstance(value, dict):
             chosen[head] = {**chosen.get(head, {}), **select(value, rest)}
         else:
             chosen[head] = value
     return chosen
+
+
+def united(one: object, other: object) -> object:
+    """Two selections of the same part."""
+    return {**one, **other} if isinstance(one, dict) and isinstance(other, dict) else other
 
 
 def split_fields(fields: str) -> list[str]:

@@ -225,8 +225,10 @@ class Signal:
         self._event.set()
 
     async def wait(self, timeout: float | None) -> None:
+        # Not wait_for: before Python 3.12 it forgets a cancellation that comes together with the signal.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
         await asyncio.sleep(_SETTLE)
         self._event.clear()
 

@@ -33,7 +33,7 @@ from . import gateway_status, pools, routing
 from .addons import MULTI_CLUSTER_CLASSES, keep_classes, keep_definitions
 from .cache import Cache, Signal, condition, drive, terminating
 from .cluster import follow_cloud
-from .gateway import CLASS, Key, Surroundings, judge, proxy_ranges
+from .gateway import CLASS, Fault, Key, Surroundings, Verdict, judge, proxy_ranges
 from .members import Members, agent_permitted, cluster_of, config_cluster, feature_active
 from .nodes import short_name
 from .policies import effective, fault
@@ -65,6 +65,26 @@ class Timers:
         }
 
 
+class Backoff:
+    """Pauses between attempts that double from one second to half a minute."""
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+        self._next = 0.0
+
+    def next(self) -> float:
+        """Begin the next pause; returns its length."""
+        self._pause = min(max(1.0, self._pause * 2), 30.0)
+        self._next = time.monotonic() + self._pause
+        return self._pause
+
+    def left(self) -> float:
+        return max(0.0, self._next - time.monotonic())
+
+    def due(self) -> bool:
+        return self.left() == 0
+
+
 class FleetControllers:
     """Serves until cancelled. The clusters may come and go meanwhile."""
 
@@ -88,7 +108,9 @@ class FleetControllers:
         self._intent = routing.Intent()
         self._config: ClusterKey | None = None
         self._network = "default"  # of the config cluster, remembered when that is lost
-        self._in_force: tuple[list[Listener], dict[str, Backend]] | None = None
+        self._asked: tuple[list[Listener], dict[str, Backend]] = ([], {})  # of the data plane, last
+        self._faults: Mapping[Listener, str] = {}  # what it could not serve of that
+        self._again = Backoff()
         self._programmed: set[str] = set()  # uids of Gateways
         self._told: dict[str, str] = {}  # uid of a Gateway -> last event's message
 
@@ -214,7 +236,7 @@ class FleetControllers:
         planned = routing.plan(self._intent, surroundings)
         wanted = routing.listeners(self._intent, planned, self._due)
         await self._program(wanted, self._backends(wanted, sites, surroundings))
-        served = {listener.gateway for listener in wanted}
+        served = {listener.gateway for listener in wanted} - {listener.gateway for listener in self._faults}
         self._programmed = {obj["metadata"]["uid"] for obj in self._intent.gateways if "/".join(key_of(obj)) in served}
         if cache is not None:
             await self._report(cache, planned)
@@ -270,10 +292,15 @@ class FleetControllers:
         return found
 
     async def _program(self, listeners: list[Listener], backends: dict[str, Backend]) -> None:
-        if self._in_force == (listeners, backends) or (self._in_force is None and not listeners):
+        """Have it served when it is new, and again after a while as long as part of it could not be."""
+        if self._asked[0] != listeners:
+            self._again = Backoff()
+        elif self._asked[1] == backends and not (self._faults and self._again.due()):
+            self._timers.wake(self._again.left() if self._faults else None)
             return
-        await self._dataplane.program(listeners, backends)
-        self._in_force = (listeners, backends)
+        self._asked, self._faults = (listeners, backends), await self._dataplane.program(listeners, backends)
+        if self._faults:
+            self._timers.wake(self._again.next())
 
     async def _report(self, cache: Cache, planned: routing.Plan) -> None:
         intent = self._intent
@@ -298,7 +325,7 @@ class FleetControllers:
 
     async def _report_gateway(self, cache: Cache, obj: Json, planned: routing.Plan) -> None:
         key: Key = key_of(obj)
-        verdict = planned.verdicts[key]
+        verdict = self._verdict(key, planned)
         uid = obj["metadata"]["uid"]
         attached = {item["name"]: planned.attached(key, item["name"]) for item in obj["spec"]["listeners"]}
         programmed = uid in self._programmed
@@ -314,6 +341,14 @@ class FleetControllers:
         if self._told.get(uid) != text:
             self._told[uid] = text
             await cache.client.event(obj, kind, "SYNC", text)
+
+    def _verdict(self, key: Key, planned: routing.Plan) -> Verdict:
+        """What the objects amount to, and whether the data plane could do it."""
+        verdict = planned.verdicts[key]
+        unusable = [why for listener, why in self._faults.items() if listener.gateway == "/".join(key)]
+        if verdict.fault is not None or not unusable:
+            return verdict
+        return Verdict(verdict.vips, Fault("Programmed", "AddressNotUsable", f"error cause: {'; '.join(unusable)}"))
 
     async def _refuse_elsewhere(self, config: ClusterKey | None, around: Surroundings) -> None:
         """Say on Gateways whose multi-cluster class their cluster does not have why nobody takes them."""

@@ -35,6 +35,14 @@ _STEADY = 600.0
 _ACCELERATORS = ("google.com/tpu", "nvidia.com/gpu")
 
 
+def _token_file(home: Path, token: str) -> Path:
+    """A file beside the container's home that holds the token, for its user only."""
+    file = home.with_name(f"{home.name}.token")
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as content:
+        content.write(token)
+    return file
+
+
 class Container:
     """``restarts``: the restart policy that applies to it, Always, OnFailure or Never."""
 
@@ -175,6 +183,8 @@ class Container:
         home = room.directory / "containers" / self.name
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         variables = room.basic_variables(image.search_path(), home)
+        if image.guarded:
+            variables["SANDBOX_TOKEN_FILE"] = str(_token_file(home, room.client.access.token))
         variables |= {name: translate(value) for name, value in own.items() if name != "PATH"}
         python_path = [*image.python_path(), *filter(None, [variables.get("PYTHONPATH")])]
         limits = (self.spec.get("resources") or {}).get("limits") or {}

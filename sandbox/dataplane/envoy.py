@@ -11,8 +11,9 @@ import contextlib
 import json
 import logging
 import os
+import socket
 from asyncio.subprocess import Process
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 # A new cluster serves once its first health checks are answered or have timed out.
 _IN_FORCE_DEADLINE = 30.0
 _LOOK = 0.05
+_ADMIN = "http://admin"  # the name is not looked up: the connection is a socket's
 
 
 class ProgrammingError(Exception):
@@ -53,9 +55,21 @@ class Envoy:
         self._versions: dict[str, str] = {}
         self._clusters: dict[str, Backend] = {}
 
-    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
+    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> dict[Listener, str]:
+        """Serve the listeners that can be served; returns the others, with the reason."""
+        faults = await self._unusable(listeners)
+        served = [listener for listener in listeners if listener not in faults]
+        if not served and self._process is None:
+            return faults
+        try:
+            await self._serve(served, backends)
+        except ProgrammingError as error:
+            _log.warning("%s", error)
+            faults |= dict.fromkeys(served, str(error))
+        return faults
+
+    async def _serve(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
         """Clusters first, then routes to them, then what is no longer routed to goes: no request falls in between."""
-        self._check(listeners)
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         used = {name for listener in listeners for rule in listener.rules for name, _unused in rule.backends}
         wanted = {name: backends.get(name, Backend(name, ())) for name in used}
@@ -81,14 +95,39 @@ class Envoy:
             await process.stop(self._process, 5.0)
             self._process = None
 
-    def _check(self, listeners: Sequence[Listener]) -> None:
-        """Envoy would refuse all listeners because of two on one address."""
+    async def _unusable(self, listeners: Sequence[Listener]) -> dict[Listener, str]:
+        """The listeners whose address cannot be had, with the reason: Envoy would refuse others because of them."""
+        active = await self._active()
         seen: dict[str, Listener] = {}
+        faults: dict[Listener, str] = {}
         for listener in listeners:
-            other = seen.setdefault(config.listener_name(listener), listener)
+            name = config.listener_name(listener)
+            other = seen.setdefault(name, listener)
             if other is not listener:
-                where = f"{config.listener_name(listener)} in {self.region}"
-                raise ProgrammingError(f"gateways {other.gateway} and {listener.gateway} both want {where}")
+                faults[listener] = f"{name} in {self.region} is gateway {other.gateway}'s"
+            elif name not in active and (why := _bind(listener)):
+                faults[listener] = f"{name} in {self.region} cannot be bound: {why}"
+        return faults
+
+    async def _active(self) -> set[str]:
+        """The names of the listeners that the running Envoy serves."""
+        if self._process is None:
+            return set()
+        with contextlib.suppress(aiohttp.ClientError, OSError, ValueError):
+            async with self._admin() as session:
+                return _active_listeners(_sections(await _get_json(session, f"{_ADMIN}/config_dump")))
+        return set()
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """A session with the admin interface; through the directory's descriptor, however long its path is."""
+        directory = os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
+        try:
+            connector = aiohttp.UnixConnector(f"/proc/self/fd/{directory}/{config.ADMIN_SOCKET}")
+            async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
+                yield session
+        finally:
+            os.close(directory)
 
     async def _serve_clusters(self, backends: dict[str, Backend]) -> None:
         self._forget("cluster.", backends)
@@ -131,8 +170,8 @@ class Envoy:
         self._supervisor = asyncio.create_task(self._supervise())
 
     async def _launch(self) -> None:
-        (self._directory / "admin").unlink(missing_ok=True)
-        argv = [str(executable()), "--config-path", "bootstrap.json", "--admin-address-path", "admin"]
+        (self._directory / config.ADMIN_SOCKET).unlink(missing_ok=True)
+        argv = [str(executable()), "--config-path", "bootstrap.json"]
         argv += ["--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "1", "--log-level", "warning"]
         self._process = await process.spawn(
             argv, env={"PATH": os.defpath}, cwd=self._directory, log=self._directory / "envoy.log"
@@ -149,7 +188,7 @@ class Envoy:
         """Wait until Envoy serves every version that was written; None leaves routes and listeners out."""
         missing = "no answer from its admin interface"
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_IN_FORCE_DEADLINE), aiohttp.ClientSession(trust_env=False) as session:
+            async with asyncio.timeout(_IN_FORCE_DEADLINE), self._admin() as session:
                 while missing:
                     with contextlib.suppress(aiohttp.ClientError, OSError, ValueError):
                         missing = await self._missing(session, listeners)
@@ -160,15 +199,14 @@ class Envoy:
 
     async def _missing(self, session: aiohttp.ClientSession, listeners: Sequence[Listener] | None) -> str:
         """What is not in force yet; "" when all is. Raises ProgrammingError for what Envoy refused."""
-        admin = "http://" + (self._directory / "admin").read_text(encoding="utf-8").strip()
-        dump = _sections(await _get_json(session, f"{admin}/config_dump"))
+        dump = _sections(await _get_json(session, f"{_ADMIN}/config_dump"))
         refused = [state for group in dump.values() for state in group if "error_state" in state]
         if listeners is not None and refused:
             details = "; ".join(str(state["error_state"].get("details")) for state in refused)
             raise ProgrammingError(f"the Envoy of {self.region} refused its configuration: {details}")
         if dump.get("dynamic_warming_clusters"):
             return "waiting for the first health checks"
-        async with session.get(f"{admin}/stats", params={"type": "TextReadouts", "filter": "version_text$"}) as answer:
+        async with session.get(f"{_ADMIN}/stats", params={"type": "TextReadouts", "filter": "version_text$"}) as answer:
             text = await answer.text()
         seen = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
         for stat, version in self._versions.items():
@@ -177,7 +215,7 @@ class Envoy:
             if seen.get(f"{stat.replace(':', '_')}.version_text", "").strip('"') != version:
                 return f"{stat} is not at version {version}"
         if listeners is not None:
-            active = {state["name"] for state in dump.get("dynamic_listeners", []) if "active_state" in state}
+            active = _active_listeners(dump)
             wanted = {config.listener_name(listener) for listener in listeners}
             if active != wanted:
                 return f"listeners {sorted(active ^ wanted)}"
@@ -204,8 +242,8 @@ class EnvoyFleet:
             for listener in self._listeners
         ]
 
-    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
-        """Serve exactly this. Raises ProgrammingError when a region does not; the others serve all the same."""
+    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> Mapping[Listener, str]:
+        """Serve exactly this; returns what could not be served, with the reason."""
         async with self._lock:
             regions: dict[str, list[Listener]] = {}
             for listener in listeners:
@@ -215,14 +253,11 @@ class EnvoyFleet:
             for region in regions:
                 self._envoys.setdefault(region, Envoy(region, self._directory / region))
             outcomes = await asyncio.gather(
-                *(self._envoys[region].program(mine, backends) for region, mine in regions.items()),
-                return_exceptions=True,
+                *(self._envoys[region].program(mine, backends) for region, mine in regions.items())
             )
-            failed = {region for region, outcome in zip(regions, outcomes, strict=True) if outcome is not None}
-            self._listeners = tuple(listener for listener in listeners if listener.region not in failed)
-            for outcome in outcomes:
-                if outcome is not None:
-                    raise outcome
+            faults = {listener: why for outcome in outcomes for listener, why in outcome.items()}
+            self._listeners = tuple(listener for listener in listeners if listener not in faults)
+            return faults
 
     async def stop(self) -> None:
         async with self._lock:
@@ -231,10 +266,26 @@ class EnvoyFleet:
             self._listeners = ()
 
 
+def _bind(listener: Listener) -> str:
+    """Why the listener's address cannot be bound here; "" when it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((listener.address, listener.port))
+            probe.listen(1)
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+    return ""
+
+
 async def _get_json(session: aiohttp.ClientSession, url: str) -> Json:
     async with session.get(url) as answer:
         document: Json = await answer.json(content_type=None)
         return document
+
+
+def _active_listeners(dump: dict[str, list[Json]]) -> set[str]:
+    return {state["name"] for state in dump.get("dynamic_listeners", []) if "active_state" in state}
 
 
 def _sections(dump: Json) -> dict[str, list[Json]]:

@@ -28,6 +28,7 @@ _CONNECTION_MANAGER = _TYPES + "extensions.filters.network.http_connection_manag
 _ROUTER = _TYPES + "extensions.filters.http.router.v3.Router"
 
 CONNECT_TIMEOUT = 5.0
+ADMIN_SOCKET = "admin.sock"  # relative to the Envoy's directory: a socket's path has room for 107 bytes
 
 # Envoy's own limits (1024 requests, 3 retries at once) are none of Google's.
 _UNLIMITED = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), 1_000_000)
@@ -52,7 +53,8 @@ def render(type_url: str, resources: Iterable[Json]) -> tuple[str, str]:
 def bootstrap(directory: Path, region: str) -> Json:
     return {
         "node": {"id": region, "cluster": "sandbox", "locality": {"region": region}},
-        "admin": {"address": _address("127.0.0.1", 0)},
+        # Whoever reaches it may stop the proxy: its user only.
+        "admin": {"address": {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}},
         "dynamic_resources": {
             "lds_config": _source(directory / "lds.json"),
             "cds_config": _source(directory / "cds.json"),

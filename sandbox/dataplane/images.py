@@ -24,6 +24,7 @@ class Image:
     directories: tuple[str, ...]
     entrypoint: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
+    guarded: bool = False  # its ports ask for the sandbox's token
 
     def python_path(self) -> list[str]:
         return [str(ROOT / name) for name in ("base", *self.directories)]
@@ -49,7 +50,7 @@ _IMAGES: dict[str, Image] = {
     "docker.io/vllm/vllm-openai": Image(("vllm", "python"), ("vllm", "serve")),
     "docker.io/vllm/": Image(("vllm", "python"), (), ("/bin/bash",)),
     "docker.io/library/python": Image(("python",), (), ("python3",)),
-    "registry.k8s.io/gateway-api-inference-extension/epp": Image(("epp",), ("/epp",)),
+    "registry.k8s.io/gateway-api-inference-extension/epp": Image(("epp",), ("/epp",), guarded=True),
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from sandbox.kubernetes import crds, objects
 from sandbox.kubernetes.resources import ResourceType
 from sandbox.kubernetes.selectors import object_selector
+from sandbox.kubernetes.validate import structural_causes
 
 Json = dict[str, t.Any]
 
@@ -200,8 +201,9 @@ def _crd(obj: Json) -> list[str]:
     if sum(bool(version.get("storage")) for version in versions) != 1:
         causes.append("spec.versions: Invalid value: must have exactly one version marked as storage version")
     for index, version in enumerate(versions):
-        if not (version.get("schema") or {}).get("openAPIV3Schema"):
-            causes.append(f"spec.versions[{index}].schema.openAPIV3Schema: Required value: schemas are required")
+        schema = (version.get("schema") or {}).get("openAPIV3Schema")
+        where = f"spec.versions[{index}].schema.openAPIV3Schema"
+        causes += structural_causes(schema, where) if schema else [f"{where}: Required value: schemas are required"]
     return causes
 
 

@@ -117,6 +117,8 @@ def address(rt: ResourceType, namespace: str, obj: Json, name: str = "") -> None
         metadata["namespace"] = namespace
     if name and (metadata.setdefault("name", name) or name) != name:
         raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+    if wrong := rt.schema.mistyped(obj):
+        raise bad_request(f'{rt.kind} in version "{rt.version}" cannot be handled as a {rt.kind}: {wrong}')
 
 
 def stamp(rt: ResourceType, obj: Json) -> None:

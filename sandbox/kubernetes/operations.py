@@ -163,8 +163,6 @@ class Operations:
 
     def _patched(self, rt: ResourceType, live: Json, kind: str, body: t.Any) -> Json:
         if kind == JSON_PATCH:
-            if not isinstance(body, list):
-                raise bad_request("a JSON patch is a list of operations")
             return patch.json_patch(clone(live), body)
         if not isinstance(body, dict):
             raise bad_request("the patch is not an object")

@@ -21,8 +21,10 @@ from sandbox.kubernetes.validate import child_schema
 Json = dict[str, t.Any]
 
 
-def json_patch(obj: Json, ops: Sequence[Json]) -> Json:
+def json_patch(obj: Json, ops: t.Any) -> Json:
     """Apply the operations one by one. Raises ApiStatus 400 for no patch at all, 422 for one that does not fit."""
+    if not isinstance(ops, list):
+        raise bad_request("a JSON patch is a list of operations")
     document: t.Any = copy.deepcopy(obj)
     for number, op in enumerate(ops):
         if not isinstance(op, dict) or op.get("op") not in _OPERATIONS:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import typing as t
@@ -13,6 +14,7 @@ import typing as t
 import yaml
 from aiohttp import web
 
+from sandbox import strictjson
 from sandbox.kubernetes.errors import ApiStatus, bad_request
 from sandbox.kubernetes.operations import APPLY, Options
 from sandbox.kubernetes.resources import Registry, ResourceType
@@ -85,7 +87,10 @@ def options(request: web.Request) -> Options:
 
 async def body(request: web.Request, *, patch: bool = False) -> t.Any:
     """The parsed body, None when there is none. Raises ApiStatus 400 or 415."""
-    raw = await request.read()
+    try:
+        raw = await request.read()
+    except web.RequestPayloadError as error:
+        raise bad_request("the body of the request does not match its Content-Encoding") from error
     if not raw.strip():
         return None
     media = request.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -93,7 +98,7 @@ async def body(request: web.Request, *, patch: bool = False) -> t.Any:
         if media in ("application/yaml", APPLY):
             return _yaml(raw)
         if patch or media in _JSON_TYPES:
-            return json.loads(raw)
+            return strictjson.loads(raw)
     except (ValueError, yaml.YAMLError) as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
     raise ApiStatus(
@@ -105,11 +110,18 @@ async def body(request: web.Request, *, patch: bool = False) -> t.Any:
 
 
 def _yaml(raw: bytes) -> t.Any:
+    """YAML as its JSON, which makes all keys strings. Raises ValueError or YAMLError."""
+    if raw.lstrip().startswith(b"{"):
+        with contextlib.suppress(ValueError):
+            return strictjson.loads(raw)  # clients send JSON under the YAML name; far cheaper to read
     try:
-        return json.loads(raw)  # clients send JSON under the YAML name; far cheaper to read
-    except ValueError:
         # BaseLoader's plain scalars would lose numbers; timestamps must stay text.
-        return yaml.load(raw, _Loader)  # noqa: S506
+        value = strictjson.checked(yaml.load(raw, _Loader), len(raw))  # noqa: S506
+        return json.loads(json.dumps(value))
+    except RecursionError as error:
+        raise strictjson.too_deep() from error
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 class _Loader(yaml.SafeLoader):

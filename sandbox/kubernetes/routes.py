@@ -17,11 +17,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.kubernetes import discovery, objects, openapi, scale, subresources, table
+from sandbox.kubernetes import builtin, discovery, objects, openapi, scale, subresources, table
 from sandbox.kubernetes.errors import ApiStatus, bad_request
 from sandbox.kubernetes.operations import APPLY, Operations, Options
 from sandbox.kubernetes.requests import Form, Target, body, flag, form, not_served, number, options, resolve
 from sandbox.kubernetes.resources import ResourceType
+from sandbox.kubernetes.schema import Schema
 from sandbox.kubernetes.selectors import field_selector, label_selector
 from sandbox.kubernetes.store import key_of
 from sandbox.kubernetes.watch import Watch
@@ -62,7 +63,7 @@ class Routes:
         try:
             scheme, _unused, given = request.headers.get("Authorization", "").partition(" ")
             public = request.path.startswith(_PUBLIC)
-            if not public and not (scheme == "Bearer" and hmac.compare_digest(given.encode(), self._token.encode())):
+            if not public and not (scheme == "Bearer" and _same(given, self._token)):
                 raise ApiStatus(401, "Unauthorized", "Unauthorized")
             return await handler(request)
         except ApiStatus as error:
@@ -169,10 +170,7 @@ class Routes:
         revision = str(self._ops.store.revision)
         token = request.query.get("continue", "")
         if token:
-            try:
-                revision, *last = json.loads(base64.urlsafe_b64decode(token.encode()))
-            except (ValueError, binascii.Error) as error:
-                raise bad_request("continue key is not valid") from error
+            revision, *last = _continued(token)
             rows = [obj for obj in rows if key_of(obj) > tuple(last)]
         metadata: Json = {"resourceVersion": revision}
         limit = number(request, "limit")
@@ -202,7 +200,7 @@ class Routes:
     async def _create(self, request: web.Request, target: Target) -> web.StreamResponse:
         given, opts = await _object(request), options(request)
         if target.rt.verbs == ("create",):
-            return answer(subresources.review(target.rt, given), 201)
+            return answer(subresources.review(target.rt, _typed(given, target.rt.schema)), 201)
         obj = self._ops.create(target.rt, target.namespace, given, opts)
         return answer(shaped(target.rt, obj, form(request)), 201, opts)
 
@@ -243,9 +241,10 @@ class Routes:
         if target.subresource == "log" and request.method == "GET":
             return await subresources.log(request, self._ops.store, live, self._directory)
         if target.subresource == "binding" and request.method == "POST":
-            return answer(subresources.bind(self._ops, rt, live, await _object(request), opts), 201)
+            return answer(subresources.bind(self._ops, rt, live, _typed(await _object(request), _BINDING), opts), 201)
         if target.subresource == "eviction" and request.method == "POST":
-            return answer(subresources.evict(self._ops, rt, live, await _object(request), opts), 201)
+            given = _typed(await _object(request), _EVICTION)
+            return answer(subresources.evict(self._ops, rt, live, given, opts), 201)
         if target.subresource == "scale" and request.method in ("GET", "PUT", "PATCH"):
             return await self._scale(request, rt, live, opts)
         raise ApiStatus(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
@@ -261,6 +260,9 @@ class Routes:
         return answer(scale.write(self._ops, rt, live, media, given, opts), 200, opts)
 
 
+_BINDING = Schema(builtin.document("", "v1", "Binding") or {}, native=True)
+_EVICTION = Schema(builtin.document("policy", "v1", "Eviction") or {}, native=True)
+_DELETE_OPTIONS = Schema(_EVICTION.openapi()["properties"]["deleteOptions"], native=True)
 _SPECIAL = ("log", "binding", "eviction", "scale")
 _HANDLERS: dict[tuple[str, bool, str], Callable[[Routes, web.Request, Target], Awaitable[web.StreamResponse]]] = {
     ("GET", False, ""): Routes._list,
@@ -284,6 +286,28 @@ def _allowed(method: str, target: Target) -> bool:
     return not (target.rt.namespaced and not target.namespace and method in ("POST", "DELETE"))
 
 
+def _typed(given: Json, schema: Schema) -> Json:
+    """``given``, an object of this schema without nulls. Raises ApiStatus 400."""
+    if wrong := schema.mistyped(given):
+        raise bad_request(wrong)
+    return schema.normalise(given)
+
+
+def _continued(token: str) -> list[str]:
+    """Revision, namespace and name in a continue token. Raises ApiStatus 400."""
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(token.encode()))
+    except (ValueError, binascii.Error) as error:
+        raise bad_request("continue key is not valid") from error
+    if not isinstance(parts, list) or len(parts) != 3 or not all(isinstance(part, str) for part in parts):
+        raise bad_request("continue key is not valid")
+    return parts
+
+
+def _same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+
+
 async def _object(request: web.Request) -> Json:
     given = await body(request)
     if not isinstance(given, dict):
@@ -294,7 +318,7 @@ async def _object(request: web.Request) -> Json:
 async def _delete_options(request: web.Request) -> Json:
     """DeleteOptions of the body, or of the query where the body is silent."""
     given = await body(request)
-    found: Json = given if isinstance(given, dict) else {}
+    found = _typed(given if isinstance(given, dict) else {}, _DELETE_OPTIONS)
     if "propagationPolicy" in request.query:
         found.setdefault("propagationPolicy", request.query["propagationPolicy"])
     grace = number(request, "gracePeriodSeconds")
@@ -336,6 +360,8 @@ def answer(
     response.headers["Content-Type"] = media
     response.headers["Cache-Control"] = "no-cache, private"
     for warning in dict.fromkeys(opts.warnings if opts else ()):
+        if not warning.isprintable():
+            continue  # kube-apiserver, too, sends no warning that is no header
         text = warning.replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{text}"')
     return response

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from sandbox.kubernetes import builtin
 from sandbox.kubernetes.formats import canonical_quantity
-from sandbox.kubernetes.validate import Validator, child_schema, join
+from sandbox.kubernetes.validate import Validator, child_schema, join, mistyped
 
 Json = dict[str, t.Any]
 
@@ -45,6 +45,15 @@ class Schema:
     def normalise(self, obj: Json) -> Json:
         """The object without nulls of structs, its quantities in canonical form."""
         return t.cast(Json, _canonical(self._decode(obj), self._document))
+
+    def mistyped(self, obj: Json) -> str:
+        """What Go says of the first value that its structs cannot hold, "" when they can hold all.
+
+        Of a custom resource only the metadata is decoded into one.
+        """
+        properties = self._document.get("properties", {})
+        decoded = self._document if self._native else {"properties": {"metadata": properties.get("metadata", {})}}
+        return next(mistyped(_without_nulls(obj), decoded), "")
 
     def unknown_fields(self, obj: Json) -> list[str]:
         """Paths (``spec.containers[0].imagee``) of the fields that the schema does not know."""

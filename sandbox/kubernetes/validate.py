@@ -28,6 +28,19 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_NUMBER, _LIST = (int, float), (list,)
+_KEYWORDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("type", "pattern", "format", "x-kubernetes-list-type"), (str,)),
+    **dict.fromkeys(("required", "enum", "allOf", "anyOf", "oneOf", "x-kubernetes-list-map-keys"), _LIST),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), (int,)),
+    **dict.fromkeys(("minimum", "maximum"), _NUMBER),
+    "properties": (dict,),
+    "items": (dict,),
+    "additionalProperties": (dict, bool),
+    "nullable": (bool,),
+}
+
+
 def child_schema(schema: Json, key: str) -> Json | None:
     """The schema of the value under ``key``; None when the schema does not know the key. {} accepts anything."""
     properties = schema.get("properties", {})
@@ -152,6 +165,52 @@ class Validator:
                 yield f'{path}: Invalid value: {show}: "{path}" must validate {what[word]} ({word}){found}'
         if "not" in schema and not any(self.causes(value, schema["not"], path)):
             yield f'{path}: Invalid value: {_show(value)}: "{path}" must not validate the schema (not)'
+
+
+def structural_causes(schema: t.Any, path: str) -> list[str]:
+    """Why a CustomResourceDefinition cannot have this schema: keywords of wrong types, types that there are not, ..."""
+    if not isinstance(schema, dict):
+        return [f"{path}: Invalid value: {_show(schema)}: must be a schema"]
+    for word, kinds in _KEYWORDS.items():
+        if schema.get(word) is not None and not isinstance(schema[word], kinds):
+            return [f"{path}.{word}: Invalid value: {_show(schema[word])}: is of a wrong type"]
+    causes = []
+    kind, pattern = schema.get("type"), schema.get("pattern")
+    if kind is not None and kind not in _TYPES:
+        supported = ", ".join(json.dumps(name) for name in _TYPES)
+        causes.append(f"{path}.type: Unsupported value: {_show(kind)}: supported values: {supported}")
+    try:
+        re.compile(_python_pattern(pattern or ""))
+    except re.error as error:
+        why = f"must be a valid regular expression, but isn't: {error}"
+        causes.append(f"{path}.pattern: Invalid value: {_show(pattern)}: {why}")
+    for where, part in _parts(schema, path):
+        causes += structural_causes(part, where)
+    return causes
+
+
+def _parts(schema: Json, path: str) -> Iterator[tuple[str, t.Any]]:
+    """The schemas inside of a schema, with their paths."""
+    for name, part in (schema.get("properties") or {}).items():
+        yield f"{path}.properties[{name}]", part
+    for word in ("items", "additionalProperties", "not"):
+        if schema.get(word) is not None and not isinstance(schema[word], bool):
+            yield f"{path}.{word}", schema[word]
+    for word in ("allOf", "anyOf", "oneOf"):
+        for index, part in enumerate(schema.get(word) or ()):
+            yield f"{path}.{word}[{index}]", part
+
+
+def mistyped(value: t.Any, schema: Json, path: str = "") -> Iterator[str]:
+    """A message of Go's JSON decoder for every value, however deep, that is of another type than the schema's."""
+    if wanted := _type_error(value, schema):
+        yield f"json: cannot unmarshal {_type_name(value)} into Go struct field {path} of type {wanted}"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from mistyped(item, child_schema(schema, key) or {}, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            yield from mistyped(item, schema.get("items") or {}, path)
 
 
 def _type_error(value: t.Any, schema: Json) -> str:

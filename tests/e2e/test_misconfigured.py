@@ -47,8 +47,11 @@ def test_without_dranet_the_pods_stay_pending_and_the_role_says_why(one_region: 
     assert "Pending" in pods.output and "Running" not in pods.output
 
 
-def test_one_region_alone_is_built_and_cannot_be_drilled(one_region: Estate) -> None:
+def test_one_region_alone_is_built_and_changed_and_cannot_be_drilled(one_region: Estate) -> None:
     run = one_region.play("site.yml")
     assert run.code == 0, run.output
+    change = one_region.play("site.yml", "-e", "model_image=vllm/vllm-tpu:v9.9.9")
+    assert change.code == 0, change.output
+    assert change.changed() == 1 and "Meanwhile nobody serves" in change.output
     drill = one_region.play("failover_drill.yml")
-    assert drill.code != 0 and "the primary must be one of at least two" in drill.output
+    assert drill.code != 0 and "name one of at least two" in drill.output

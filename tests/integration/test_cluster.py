@@ -150,8 +150,15 @@ def test_an_older_control_plane_is_upgraded(cloud: Json) -> None:
     own = {**cloud, "name": "older", "location": ZONE, "release_channel": {"channel": "RAPID"}}
     made = run_module("cluster", {**own, "initial_cluster_version": "1.34"})
     assert made["cluster"]["current_master_version"] == "1.34.1-gke.2037000"
-    with pytest.raises(ModuleFailed, match=r"runs 1\.34\.1-gke\.2037000"):
+    with pytest.raises(
+        ModuleFailed,
+        match=r"min_version: '1.35' is not valid: cluster older runs 1\.34\.1-gke\.2037000, which is below",
+    ) as caught:
         run_module("cluster", {**own, "min_version": "1.35"})
+    assert not caught.value.result.get("changed")
+    with pytest.raises(ModuleFailed) as caught:
+        run_module("cluster", {**own, "min_version": "1.35", "resource_labels": {"told": "1"}})
+    assert caught.value.result["changed"] is True
     upgraded = run_module("cluster", {**own, "master_version": "1.35.2-gke.1842000", "min_version": "1.35"})
     assert upgraded["cluster"]["current_master_version"] == "1.35.2-gke.1842000"
     run_module("cluster", {**own, "state": "absent"})
@@ -219,6 +226,17 @@ def test_a_cluster_joins_the_fleet_of_its_project(cloud: Json, serving: Json) ->
     # Google answers with the project's number, and keeps the membership in the region.
     assert joined["cluster"]["fleet"]["membership"].endswith("/locations/us-east5/memberships/serving")
     assert not run_module("cluster", own)["changed"]
+
+
+def test_a_fleet_of_another_project_is_another_fleet(cloud: Json, serving: Json) -> None:
+    """Google answers with a number; only Google knows whose it is."""
+    own = {**cloud, "name": "serving", "location": ZONE}
+    run_module("cluster", {**own, "fleet": {"project": "test-project"}})
+    assert run_module("cluster", {**own, "fleet": {"project": "elsewhere"}}, check=True)["changed"]
+    number = run_module("cluster", own)["cluster"]["fleet"]["project"]
+    assert number.isdigit()
+    assert not run_module("cluster", {**own, "fleet": {"project": number}})["changed"]
+    assert run_module("cluster", {**own, "fleet": {"project": "42"}}, check=True)["changed"]
 
 
 def test_labels_survive_a_change_in_between(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import stat
 import subprocess
 import sys
 import threading
@@ -129,6 +128,62 @@ def test_probe_ends_when_nobody_can_read_its_records(endpoint: Endpoint, tmp_pat
     assert 10 <= probe(endpoint.url, tmp_path, duration=600)["requests"] < 3000
 
 
+def test_probe_ends_with_the_process_that_it_belongs_to(endpoint: Endpoint, tmp_path: Path) -> None:
+    """As when a playbook is killed: nobody is left to stop the load."""
+    owner = subprocess.Popen(["sleep", "600"])
+
+    def kill() -> None:
+        while not (tmp_path / "records.jsonl").exists() or not (tmp_path / "records.jsonl").read_text():
+            time.sleep(0.01)
+        owner.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert 0 < probe(endpoint.url, tmp_path, duration=600, owner_pid=owner.pid)["requests"] < 3000
+    killer.join()
+    owner.wait()
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "told"),
+    [
+        ("inference_probe", {"rate": "-3"}, "rate: -3.0 is not valid: give a number above 0"),
+        ("inference_probe", {"duration": 0}, "duration: 0.0 is not valid"),
+        ("inference_probe", {"max_tokens": 0}, "max_tokens: 0 is not valid"),
+        ("inference_probe", {"targets": []}, r"targets: \[\] is not valid: give at least one endpoint"),
+        ("drill_watch", {"stable": 0}, "stable: 0.0 is not valid"),
+        ("drill_watch", {"share": 2}, "share: 2.0 is not valid: give a number from 0 to 1"),
+        ("drill_watch", {"timeout": -1}, "timeout: -1.0 is not valid"),
+        ("drill_watch", {"expected": {"a": "a"}}, "expected.a: 'a' is not valid: give a list of regions"),
+        ("drill_report", {"objectives": {"lost_percent": -5}}, "lost_percent: -5.0 is not valid"),
+    ],
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_wrong_numbers_are_refused(
+    tmp_path: Path, module: str, options: dict[str, t.Any], told: str, check: bool
+) -> None:
+    path = str(tmp_path / "records.jsonl")
+    needed: dict[str, dict[str, t.Any]] = {
+        "inference_probe": {"targets": [{"name": "a", "url": "http://127.0.0.1:9"}], "model": "m", "duration": 1},
+        "drill_watch": {"expected": {"a": ["a"]}},
+        "drill_report": {"failed_region": "a"},
+    }
+    with pytest.raises(ModuleFailed, match=told):
+        run_module(module, {"records": path, **needed[module], **options}, check=check)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_records_that_are_none_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text("PASSED\n")
+    for module, more in (("drill_watch", {"expected": {"a": []}}), ("drill_report", {"failed_region": "a"})):
+        with pytest.raises(ModuleFailed, match=r"records.jsonl, line 1: no record of a load"):
+            run_module(module, {"records": str(path), **more})
+    path.write_text("")
+    with pytest.raises(ModuleFailed, match="holds no request, so there is nothing to judge\n  the load did not start"):
+        run_module("drill_report", {"records": str(path), "failed_region": "a", "failures": ["the load did not start"]})
+
+
 def test_probe_sends_nothing_in_check_mode(tmp_path: Path) -> None:
     arguments = {"targets": [{"name": "a", "url": "http://127.0.0.1:9"}], "model": "m", "duration": 1}
     result = run_module("inference_probe", {**arguments, "records": str(tmp_path / "r")}, check=True)
@@ -180,22 +235,3 @@ def test_report_judges_a_file_of_records(endpoint: Endpoint, tmp_path: Path) -> 
     assert report["chart"].startswith("<svg")
     with pytest.raises(ModuleFailed, match="cannot read"):
         run_module("drill_report", {"records": str(tmp_path / "none"), "failed_region": "a"})
-
-
-def test_journal_is_written_before_and_closed_after(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "undo.json"
-    entries = [{"kind": "Deployment", "name": "m", "replicas": 1}]
-    assert not run_module("drill_journal", {"path": str(path)})["is_open"]
-    run_module("drill_journal", {"path": str(path), "state": "open", "entries": entries}, check=True)
-    assert not path.exists()
-    assert run_module("drill_journal", {"path": str(path), "state": "open", "entries": entries})["changed"]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    read = run_module("drill_journal", {"path": str(path)})
-    assert read["is_open"] and read["entries"] == entries
-    with pytest.raises(ModuleFailed, match="still open: restore that one first"):
-        run_module("drill_journal", {"path": str(path), "state": "open", "entries": []})
-    assert run_module("drill_journal", {"path": str(path), "state": "closed"})["changed"]
-    assert not run_module("drill_journal", {"path": str(path), "state": "closed"})["changed"]
-    path.write_text("{half")
-    with pytest.raises(ModuleFailed, match="unreadable"):
-        run_module("drill_journal", {"path": str(path)})

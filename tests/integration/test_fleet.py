@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing as t
 from collections.abc import Iterator
 
@@ -106,6 +107,43 @@ def test_a_membership_whose_cluster_is_gone_is_stale(cloud: Json) -> None:
     assert not run_module("fleet_membership", {**wanted, "recreate": True})["changed"]
     run_module("fleet_membership", {**wanted, "state": "absent"})
     run_module("cluster", {**cluster, "state": "absent"})
+
+
+def test_a_lost_connection_is_mended_by_what_the_message_advises(
+    cloud: Json, fleet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {**cloud, **registration("east"), "recreate": True}
+    run_module("fleet_feature", {**cloud, "name": "multiclusterservicediscovery", "memberships": ["east"]})
+    assert not run_module("fleet_membership", wanted)["changed"], "nothing is lost"
+    rendered = GkeHub._rendered
+
+    def lost(project: t.Any, document: Json) -> Json:
+        """A feature keeps saying so of the registration of that moment, as Google's controllers do."""
+        shown = copy.deepcopy(rendered(project, document))
+        for name, entry in shown.get("membershipStates", {}).items():
+            if name.endswith("/east"):
+                entry["state"] = {"code": "ERROR", "description": "Lost connection", "updateTime": at}
+        return shown
+
+    at = run_module("fleet_membership", wanted)["membership"]["create_time"]
+    monkeypatch.setattr(GkeHub, "_rendered", staticmethod(lost))
+    with pytest.raises(ModuleFailed, match=r"Lost connection.*fleet_membership with recreate: true"):
+        feature = {"name": "multiclusterservicediscovery", "memberships": ["east"], "wait_timeout": 0}
+        run_module("fleet_feature", {**cloud, **feature})
+    assert not run_module("fleet_membership", {**wanted, "recreate": False})["changed"]
+    assert run_module("fleet_membership", wanted, check=True)["plan"]["action"] == "recreate"
+    assert run_module("fleet_membership", wanted)["plan"]["action"] == "recreate"
+    assert not run_module("fleet_membership", wanted)["changed"], "what was said of the old registration is over"
+
+
+def test_a_feature_that_was_turned_on_and_does_not_get_ready_is_a_change(cloud: Json, fleet: None) -> None:
+    feature = {"name": "multiclusterservicediscovery", "memberships": ["nobody"], "wait_timeout": 1}
+    with pytest.raises(ModuleFailed, match="nobody has no state yet") as caught:
+        run_module("fleet_feature", {**cloud, **feature})
+    assert caught.value.result["changed"] is True
+    with pytest.raises(ModuleFailed) as caught:
+        run_module("fleet_feature", {**cloud, **feature})
+    assert not caught.value.result.get("changed")
 
 
 def test_the_life_of_the_ingress_feature(cloud: Json, cloud_server: CloudServer, fleet: None) -> None:

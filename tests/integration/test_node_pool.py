@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Rest, api_error
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 
 from sandbox.cloud import container_pools
@@ -260,6 +261,60 @@ def test_flex_start_begins_without_nodes(cloud: Json) -> None:
     assert not run_module("node_pool", {**cloud, **flex})["changed"]
 
 
+NETWORK_ADMIN = "roles/compute.networkAdmin"
+
+
+def test_a_service_agent_without_its_role_is_told_before_the_pool_is_made(cloud: Json) -> None:
+    """Without the role GKE takes the pool and fails it after minutes."""
+    for check in (True, False):
+        told = str(run_module("node_pool", {**cloud, **TPU}, check=check)["warnings"])
+        assert NETWORK_ADMIN in told and "is not seen to hold" in told
+    assert NETWORK_ADMIN not in str(run_module("node_pool", {**cloud, **TPU})["warnings"]), "it is there by now"
+    run_module("node_pool", {**cloud, **OWN, "state": "absent"})
+    asked = {**cloud, "name": ["container.googleapis.com"], "service_identity": True}
+    agent = run_module("service", asked)["identities"]["container.googleapis.com"]
+    grant = {**cloud, "role": NETWORK_ADMIN, "member": f"serviceAccount:{agent}"}
+    run_module("iam_member", grant)
+    assert NETWORK_ADMIN not in str(run_module("node_pool", {**cloud, **TPU})["warnings"])
+    run_module("iam_member", {**grant, "state": "absent"})
+
+
+@pytest.mark.parametrize(
+    ("part", "options", "says"),
+    [
+        ("/global/networks/", TPU, "the MTU of network"),
+        (":getIamPolicy", TPU, "whether service-"),
+        ("v1/projects/test-project", TPU, "does not tell its number"),
+        ("/instanceGroupManagers/", PLAIN, "the instance groups cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_told(
+    cloud: Json, monkeypatch: pytest.MonkeyPatch, part: str, options: Json, says: str
+) -> None:
+    """A caller that may make pools but not read everything goes on, and knows what was not looked at."""
+    original = Rest._send
+
+    def refuse(self: Rest, method: str, path: str, body: Json | None, params: Json | None) -> Json:
+        if path.endswith(part) or (part.endswith("/") and part in path):
+            raise api_error(403, {"error": {"message": "no permission", "status": "PERMISSION_DENIED"}}, path)
+        return original(self, method, path, body, params)
+
+    monkeypatch.setattr(Rest, "_send", refuse)
+    made = run_module("node_pool", {**cloud, **options})
+    assert made["node_pool"]["status"] == "RUNNING"
+    assert says in str(made["warnings"]) and "no permission" in str(made["warnings"])
+
+
+def test_a_change_that_does_not_end_in_time_is_a_change(cloud: Json) -> None:
+    with pytest.raises(ModuleFailed, match="waited 0 s for create node pool plain in us-east5-a: operation") as caught:
+        run_module("node_pool", {**cloud, **PLAIN, "wait_timeout": 0})
+    assert caught.value.result["changed"] is True
+    assert not run_module("node_pool", {**cloud, **PLAIN})["changed"]
+    with pytest.raises(ModuleFailed) as caught:
+        run_module("node_pool", {**cloud, **PLAIN, "config": {"spot": True}})
+    assert not caught.value.result.get("changed")
+
+
 def test_check_mode_plans_a_pool_of_a_cluster_that_is_not_there_yet(cloud: Json) -> None:
     early = {**cloud, **TPU, "cluster": "later"}
     assert run_module("node_pool", early, check=True)["plan"]["action"] == "create"
@@ -297,6 +352,7 @@ def test_a_cluster_without_dataplane_v2_is_refused_before_anything_is_changed(
         ),
         ({"name": "TPU"}, "name:"),
         ({"cluster": "a_b"}, "cluster:"),
+        ({"initial_node_count": -1}, "initial_node_count: -1 is not valid: give 0 or more"),
     ],
 )
 def test_bad_options_are_refused(cloud: Json, options: Json, says: str) -> None:

@@ -200,6 +200,19 @@ def test_a_secret_that_an_api_repeats_is_hidden_on_both_ways(
     assert live is not None and live["description"] == TOKEN
 
 
+@pytest.mark.parametrize("way", [True, False])
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\u00fc"])
+def test_a_token_that_cannot_be_sent_is_not_shown(
+    tmp_path: Path, cloud_server: CloudServer, way: bool, end: str
+) -> None:
+    """What an HTTP library says of a header quotes it, with line breaks spelled out, where nothing masks it."""
+    secret = "ya29.a0AfB_very-secret"
+    task: Json = {"aiserving.gke.cluster_info": {"access_token": secret + end}}
+    (result,) = Playbook(tmp_path / "play", cloud_server, [task]).run(aiserving_in_process=way)
+    assert result["failed"] and result["msg"].startswith("access_token: '(hidden)' is not valid: ")
+    assert secret not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
+
+
 def test_what_needs_a_process_of_its_own_gets_one(tmp_path: Path, cloud_server: CloudServer) -> None:
     ways: list[tuple[Json, bool]] = [
         ({}, False),

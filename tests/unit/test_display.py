@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import collections
 import os
 import queue
 import subprocess
@@ -47,7 +46,12 @@ def test_the_screen_shows_the_task_that_runs(tmp_path: Path) -> None:
     ) as running:
         assert running.stdout is not None
         stdout = running.stdout
-        reader = threading.Thread(target=lambda: collections.deque(map(lines.put, stdout), maxlen=0), daemon=True)
+
+        def read() -> None:
+            for line in stdout:
+                lines.put(line)
+
+        reader = threading.Thread(target=read, daemon=True)
         reader.start()
         try:
             while not lines.get(timeout=60).startswith("TASK [Long]"):

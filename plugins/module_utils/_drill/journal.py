@@ -7,53 +7,72 @@
 
 from __future__ import annotations
 
-import json
-import os
+import dataclasses
 import typing as t
 from pathlib import Path
 
 from .._errors import CollectionError
+from . import documents
 
-Json = dict[str, t.Any]
-
-
-def read(path: str | Path) -> Json | None:
-    """The journal of a drill that has not been restored, or None. Raises CollectionError when it is unreadable."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    try:
-        journal: Json = json.loads(text)
-    except ValueError as cause:
-        raise CollectionError(
-            f"the undo journal {path} is unreadable ({cause}); restore by hand, then delete it"
-        ) from cause
-    return journal
+# planned: written, and the fault may have been made since or not · made: it was · undoing: the value before was
+# set again, and what was broken may not be ready yet.
+Phase = t.Literal["planned", "made", "undoing"]
 
 
-def write(path: str | Path, entries: t.Sequence[Json], began: float) -> Json:
-    """Write it whole and durable before it is relied on. Raises CollectionError when one is open already."""
-    if (open_one := read(path)) is not None:
-        raise CollectionError(
-            f"the undo journal {path} of an earlier drill is still open: restore that one first", journal=open_one
-        )
-    journal: Json = {"began": began, "entries": list(entries)}
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_suffix(".new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
-        json.dump(journal, handle, indent=2)
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.replace(target)
-    return journal
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One workload's replicas: how many there were ``before``, and how many the ``fault`` leaves."""
+
+    project: str
+    cluster: str
+    location: str
+    kind: str
+    namespace: str
+    name: str
+    before: int
+    fault: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name} in {self.cluster}"
 
 
-def close(path: str | Path) -> bool:
+@dataclasses.dataclass(frozen=True)
+class Journal:
+    """Times in seconds since the epoch; ``made_at`` when the API server had taken the fault."""
+
+    phase: str
+    began: float
+    entries: tuple[Entry, ...]
+    made_at: float | None = None
+
+
+def read(path: Path) -> Journal | None:
+    """The journal of a drill that has not been undone, or None. Raises CollectionError when it is no journal."""
+    remedy = "restore by hand what the drill took away, then delete the file"
+    found = documents.read(path, Journal, "undo journal of a drill", remedy)
+    if found is not None and found.phase not in t.get_args(Phase):
+        raise CollectionError(f"{path} is no undo journal of a drill: phase: {found.phase!r}; {remedy}")
+    return found
+
+
+def write(path: Path, journal: Journal) -> None:
+    """Whole and durable before it is relied on. Raises CollectionError."""
+    documents.write(path, journal)
+
+
+def close(path: Path) -> bool:
     """Everything is restored; returns whether there was a journal."""
-    try:
-        Path(path).unlink()
-    except FileNotFoundError:
-        return False
-    return True
+    return documents.remove(path)
+
+
+def decide(journal: Journal, entry: Entry, live: int) -> t.Literal["restore", "wait", "leave"]:
+    """What undoes an entry whose workload wants ``live`` replicas now.
+
+    Only what is still as the fault left it is restored: a drill that was killed before
+    its fault has broken nothing, and what somebody has scaled since is theirs.
+    """
+    if live == entry.fault:
+        return "restore"
+    if journal.phase == "undoing" and live == entry.before:
+        return "wait"  # an undo was cut short behind its write
+    return "leave"

@@ -14,12 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import json
+import math
+import os
 import time
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .._errors import CollectionError
+from .answer import Answer, printable
 from .records import Record
 
 try:
@@ -28,6 +31,11 @@ except ImportError:
     HAS_AIOHTTP = False
 else:
     HAS_AIOHTTP = True
+
+
+# Bytes of an error's body that are read; seconds that an answer's connection may take to end behind [DONE].
+ERROR_BODY = 2048
+LAST_BYTES = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,58 +59,92 @@ class Load:
     request_timeout: float
 
 
-async def run(load: Load, records: Path, stop_file: Path | None) -> list[Record]:
-    """Send the load until ``duration`` is over or ``stop_file`` exists; append every record to ``records``.
+async def run(load: Load, records: Path, unwanted: Callable[[], bool]) -> list[Record]:
+    """Send the load until ``duration`` is over or it is ``unwanted``; append every record to ``records``.
 
-    When ``records`` is gone, nobody is left to read it: a load that outlived its
-    drill ends when the next one clears up.
+    Every scheduled request has exactly one record, also when the load is cancelled:
+    it ends once the last one under way has its answer or its time-out. When the file
+    is removed or moved away nobody is left to read it, and the load ends, too.
+    Raises CollectionError when records cannot be written.
     """
     done: list[Record] = []
-    pending: set[asyncio.Task[Record]] = set()
-    timeout = aiohttp.ClientTimeout(total=load.request_timeout)
-    connector = aiohttp.TCPConnector(limit=0)
+    broken: list[OSError] = []
+    pending: set[asyncio.Task[None]] = set()
 
-    def unwanted() -> bool:
-        return not records.exists() or bool(stop_file and stop_file.exists())
-
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+    async with session(load) as client:
         with open(records, "a", encoding="utf-8", buffering=1) as output:
 
-            def keep(task: asyncio.Task[Record]) -> None:
-                pending.discard(task)
-                if not task.cancelled():
-                    done.append(task.result())
-                    output.write(done[-1].line())
+            async def one(target: Target, number: int, scheduled: float) -> None:
+                record, _unused = await send(client, load, target, number, scheduled)
+                done.append(record)
+                try:
+                    output.write(record.line())
+                except OSError as cause:
+                    broken.append(cause)
 
-            async for target, number, scheduled in schedule(load, unwanted):
-                task = asyncio.create_task(send(session, load, target, number, scheduled))
-                pending.add(task)
-                task.add_done_callback(keep)
-            if pending:
-                await asyncio.wait(pending)
-                await asyncio.sleep(0)  # lets the last callbacks write
+            def enough() -> bool:
+                return bool(broken) or not is_same(records, output) or unwanted()
+
+            try:
+                async for request in schedule(load, enough):
+                    task = asyncio.create_task(one(*request))
+                    pending.add(task)
+                    task.add_done_callback(pending.discard)
+            finally:
+                if pending:
+                    await asyncio.wait(pending)
+    if broken:
+        raise CollectionError(f"records: cannot write {records}: {broken[0]}")
     return done
 
 
-async def schedule(load: Load, unwanted: t.Callable[[], bool]) -> t.AsyncIterator[tuple[Target, int, float]]:
+async def ask(load: Load) -> list[tuple[Record, str]]:
+    """One request to each target, at once: its record and the beginning of the answer's text."""
+    async with session(load) as client:
+        return await asyncio.gather(*(send(client, load, target, 0, time.time()) for target in load.targets))
+
+
+def session(load: Load) -> aiohttp.ClientSession:
+    """Connections without limit, and without cookies: a gateway must not bind a client to a region by them."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=load.request_timeout),
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def is_same(path: Path, handle: t.IO[str]) -> bool:
+    """Whether the open file is what stands under this name: another drill may have made a new one."""
+    try:
+        there, here = os.stat(path), os.fstat(handle.fileno())
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+async def schedule(load: Load, unwanted: Callable[[], bool]) -> t.AsyncIterator[tuple[Target, int, float]]:
     """Yields each request at its time; targets are interleaved so that they do not fire together."""
     began_clock, began = time.monotonic(), time.time()
-    step = 1 / (load.rate * len(load.targets))
+    rate = load.rate * len(load.targets)
     next_look = 0.0
-    for number in range(int(load.duration / step)):
-        due = number * step
+    for number in range(math.floor(load.duration * rate + 1e-6)):
+        due = number / rate
         if due >= next_look:
             if unwanted():
                 return
             next_look = due + 0.25
-        if (left := began_clock + due - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+        while (left := began_clock + due - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.25))
+            if left > 0.25 and unwanted():  # a slow load must not end late
+                return
         turn, position = divmod(number, len(load.targets))
         yield load.targets[position], turn, began + due
 
 
-async def send(session: aiohttp.ClientSession, load: Load, target: Target, number: int, scheduled: float) -> Record:
-    """One streamed chat completion; whatever goes wrong becomes part of its record."""
+async def send(
+    client: aiohttp.ClientSession, load: Load, target: Target, number: int, scheduled: float
+) -> tuple[Record, str]:
+    """One streamed chat completion, and the text that came; whatever goes wrong becomes part of its record."""
     body = {
         "model": load.model,
         "messages": [{"role": "user", "content": load.prompt}],
@@ -110,49 +152,68 @@ async def send(session: aiohttp.ClientSession, load: Load, target: Target, numbe
         "temperature": 0,
         "stream": True,
     }
-    status, region, error, tokens = 0, "", "", 0
+    status, region, error, answer = 0, "", "", Answer()
     first: float | None = None
+    latency: float | None = None  # None until the answer is judged: what comes after does not count
     start, clock = time.time(), time.monotonic()
     try:
-        async with session.post(f"{target.url}/v1/chat/completions", json=body) as answer:
-            status = answer.status
-            region = answer.headers.get("x-serving-region", "")
+        # A gateway of ours has nothing to redirect to; followed, it would be another one's answer.
+        async with client.post(f"{target.url}/v1/chat/completions", json=body, allow_redirects=False) as response:
+            status = response.status
+            region = printable(response.headers.get("x-serving-region", ""), 63)
             if status == 200:
-                first, tokens, error = await read_stream(answer.content, clock)
+                async for piece in response.content.iter_any():
+                    answer.feed(piece)
+                    if first is None and answer.tokens:
+                        first = time.monotonic() - clock
+                    if answer.over:
+                        break
+                error = answer.verdict()
             else:
-                error = " ".join((await answer.text()).split())[:200]
-    except TimeoutError:
-        error = f"no complete answer within {load.request_timeout:g} s"
-    except (aiohttp.ClientError, OSError) as cause:
-        error = f"{type(cause).__name__}: {cause}"[:200]
-    return Record(
+                error = printable((await beginning(response)).decode("utf-8", errors="replace")) or "no body"
+            latency = time.monotonic() - clock
+            if answer.over:
+                await drain(response)
+    except Exception as cause:  # whatever a gateway sends and a library makes of it: the request has its record
+        if latency is None:
+            late = f"no complete answer within {load.request_timeout:g} s"
+            error = late if isinstance(cause, TimeoutError) else printable(f"{type(cause).__name__}: {cause}")
+    record = Record(
         target=target.name,
         number=number,
         scheduled=round(scheduled, 4),
         start=round(start, 4),
-        latency=round(time.monotonic() - clock, 4),
+        latency=round(time.monotonic() - clock if latency is None else latency, 4),
         first_token=round(first, 4) if first is not None else None,
         status=status,
         region=region,
-        tokens=tokens,
+        tokens=answer.tokens,
         error=error,
     )
+    return record, printable(answer.text)
 
 
-async def read_stream(lines: t.AsyncIterable[bytes], clock: float) -> tuple[float | None, int, str]:
-    """(seconds to the first token, tokens, error): a stream that ends without [DONE] was cut off."""
-    first: float | None = None
-    tokens, complete = 0, False
-    async for line in lines:
-        if not line.startswith(b"data:"):
-            continue
-        data = line[5:].strip()
-        if data == b"[DONE]":
-            complete = True
-            continue
-        with contextlib.suppress(ValueError):
-            choices = json.loads(data).get("choices") or [{}]
-            if (choices[0].get("delta") or {}).get("content"):
-                tokens += 1
-                first = first if first is not None else time.monotonic() - clock
-    return first, tokens, "" if complete else "the stream was cut off"
+async def beginning(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) >= ERROR_BODY:
+            break
+    return body
+
+
+async def drain(response: aiohttp.ClientResponse) -> None:
+    """Read to the end, so that the connection serves the next request too. The answer is whole without it."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(LAST_BYTES):
+            async for _unused in response.content.iter_any():
+                pass
+
+
+async def models(client: aiohttp.ClientSession, url: str) -> list[str]:
+    """The names under which the endpoint serves models; none where it does not list them."""
+    with contextlib.suppress(Exception):
+        async with client.get(f"{url}/v1/models", allow_redirects=False) as response:
+            listed = await response.json(content_type=None)
+            return [printable(item["id"]) for item in listed["data"]]
+    return []

@@ -13,6 +13,9 @@ import typing as t
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from .._errors import CollectionError
+from .documents import Unreadable, typed
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -37,16 +40,23 @@ class Record:
         return json.dumps(dataclasses.asdict(self), separators=(",", ":")) + "\n"
 
 
-def read(lines: Iterable[str]) -> Iterator[Record]:
-    """Records of complete lines; the last line of a file that is being written may be half there."""
-    for line in lines:
+def read(lines: Iterable[str], name: str = "the records", first: int = 1) -> Iterator[Record]:
+    """Records of complete lines; the last line of a file that is being written may be half there.
+
+    ``first`` is the number of the first line. Raises CollectionError, with file and line, for what is no record.
+    """
+    for number, line in enumerate(lines, first):
         if line.endswith("\n"):
-            yield Record(**json.loads(line))
+            try:
+                yield typed(Record, json.loads(line))
+            except (ValueError, RecursionError, Unreadable) as cause:
+                raise CollectionError(f"{name}, line {number}: no record of a load ({cause})") from cause
 
 
 def read_file(path: str | Path) -> list[Record]:
-    with open(path, encoding="utf-8") as handle:
-        return list(read(handle))
+    """Raises OSError when there is no such file, CollectionError when it holds anything else."""
+    with open(path, encoding="utf-8", errors="replace", newline="\n") as handle:
+        return list(read(handle, str(path)))
 
 
 class Tail:
@@ -58,13 +68,17 @@ class Tail:
         self.records: list[Record] = []
 
     def look(self) -> list[Record]:
-        if self._path.exists():
+        """All records so far; none while there is no file. Raises CollectionError."""
+        try:
             with open(self._path, "rb") as handle:
                 handle.seek(self._offset)
                 fresh: bytes = handle.read()
-            complete = fresh[: fresh.rfind(b"\n") + 1]
-            self._offset += len(complete)
-            self.records.extend(read(complete.decode("utf-8").splitlines(keepends=True)))
+        except FileNotFoundError:
+            return self.records
+        complete = fresh[: fresh.rfind(b"\n") + 1]
+        lines = complete.decode("utf-8", errors="replace").split("\n")
+        self.records.extend(read((f"{line}\n" for line in lines[:-1]), str(self._path), len(self.records) + 1))
+        self._offset += len(complete)
         return self.records
 
 

@@ -39,7 +39,7 @@ class Recovery:
     """How one target came back. Offsets in seconds after the fault."""
 
     target: str
-    lost: int
+    lost: int  # between fault and restore
     first_lost: float | None  # offset of the first failed request
     seconds: float | None  # offset from which on requests succeed and survivors serve; None: never
 
@@ -66,6 +66,20 @@ def recover(records: Sequence[Record], target: str, events: Events, failed_regio
     )
 
 
+def lost_percent(victim: Recovery | None, records: Sequence[Record]) -> float | None:
+    """What the victim's clients lost between fault and restore, in percent of what they send in one minute.
+
+    A minute, and not the time between, which grows with every second that the drill waits: a
+    longer hold must not turn the same outage into a smaller one. 100 is a minute of total
+    outage, so more than 100 is possible. ``records`` are all of these clients, by their
+    numbers; None when the pace of their schedule cannot be seen.
+    """
+    if victim is None or len(records) < 2 or records[-1].scheduled <= records[0].scheduled:
+        return None
+    sent = (records[-1].number - records[0].number) / (records[-1].scheduled - records[0].scheduled) * 60
+    return round(100 * victim.lost / sent, 3) if sent > 0 else None
+
+
 def phase_of(record: Record, events: Events, recovered_at: float | None) -> str:
     if events.fault is None or record.start < events.fault:
         return "before"
@@ -79,8 +93,17 @@ def phase_of(record: Record, events: Events, recovered_at: float | None) -> str:
 PHASES = ("before", "outage", "recovered", "restored")
 
 
-def summarize(records: Sequence[Record], events: Events, failed_region: str, objectives: Objectives) -> Json:
-    """The whole verdict as plain data: totals, phases, recovery per target, objectives, pass or fail."""
+def summarize(
+    records: Sequence[Record],
+    events: Events,
+    failed_region: str,
+    objectives: Objectives,
+    failures: Sequence[str] = (),
+) -> Json:
+    """The whole verdict as plain data: totals, phases, recovery per target, objectives, pass or fail.
+
+    ``failures`` are steps of the drill that went wrong: it has not passed then, whatever the records say.
+    """
     grouped = by_target(records)
     recoveries = [recover(items, target, events, failed_region) for target, items in grouped.items()]
     recovery = worst(recoveries)
@@ -89,10 +112,13 @@ def summarize(records: Sequence[Record], events: Events, failed_region: str, obj
     seconds = max(starts) - min(starts) if len(starts) > 1 else 0.0
     phases = {name: phase_summary([r for r in records if phase_of(r, events, recovered_at) == name]) for name in PHASES}
     lost = sum(not record.ok for record in records)
+    victim = next((item for item in recoveries if item.target == failed_region), None)
+    outage = lost_percent(victim, grouped.get(failed_region, ())) if events.fault is not None else None
     summary: Json = {
         "requests": len(records),
         "lost": lost,
-        "lost_percent": round(100 * lost / len(records), 3) if records else 0.0,
+        "lost_percent": outage,
+        "lost_percent_of_run": round(100 * lost / len(records), 3) if records else 0.0,
         "seconds": round(seconds, 1),
         "rate": round((len(records) - 1) / seconds, 1) if seconds else 0.0,
         "schedule_slip_p99": rounded(percentile([r.start - r.scheduled for r in records], 0.99)),
@@ -102,9 +128,10 @@ def summarize(records: Sequence[Record], events: Events, failed_region: str, obj
         "errors": dict(Counter(describe_error(r) for r in records if not r.ok).most_common(5)),
     }
     summary["objectives"] = judge(summary, objectives)
+    summary["failures"] = list(failures)
     # A drill without a fault, or whose victim had not served, has proved nothing.
     proved = events.fault is not None and phases["before"]["served_by"].get(failed_region, 0) > 0
-    summary["passed"] = proved and all(item["met"] for item in summary["objectives"])
+    summary["passed"] = proved and not failures and all(item["met"] for item in summary["objectives"])
     return summary
 
 

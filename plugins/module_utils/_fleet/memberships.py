@@ -44,7 +44,7 @@ class StaleField(Field):
 def membership_fields(same_project: SameProject, *, lost: bool = False) -> tuple[Field, ...]:
     same_link = functools.partial(same_cluster, same_project=same_project)
     return (
-        StaleField("cluster", None, same_value, lost=lost),
+        StaleField(path="cluster", same=same_value, lost=lost),
         Field("endpoint.gke_cluster.resource_link", None, same_link),
         Field("authority.issuer", None, same_value),
         Field("description", "patch"),
@@ -127,7 +127,7 @@ class Membership:
         missing = StaleField("cluster").read(live) == "missing"
         if missing and self._state == "present" and not self._recreate:
             raise CollectionError(f"membership {self.name} is stale: {STALE}", remedy=STALE)
-        if self._recreate and not missing:
+        if self._recreate and self._state == "present" and not missing:
             features = self._hub.listed(f"projects/{self._hub.project}/locations/global", "features")
             lost = has_lost_connection(live, features, self._hub.same_project)
             self.fields = membership_fields(self._hub.same_project, lost=lost)

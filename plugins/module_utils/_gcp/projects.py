@@ -11,6 +11,7 @@ import typing as t
 
 from .._errors import ApiError
 from .connect import Gcp
+from .transport import is_disabled
 
 # Whether an id or number and another name the same project.
 SameProject = t.Callable[[str, str], bool]
@@ -28,6 +29,8 @@ class Projects:
         if one == other or one.isdigit() == other.isdigit():
             return one == other
         name, number = (other, one) if one.isdigit() else (one, other)
+        if name != self._gcp.project and self.number(self._gcp.project) == number:
+            return False  # it is the number of our own project
         return self.number(name) in (None, number)
 
     def number(self, name: str) -> str | None:
@@ -39,7 +42,7 @@ class Projects:
                 answer = self._gcp.rest("cloudresourcemanager").get(f"v1/projects/{name}")
                 self._numbers[name] = str(answer["projectNumber"])
             except ApiError as error:
-                if not self._gcp.is_absent(error):
+                if not (self._gcp.plan_only and is_disabled(error)):
                     self._gcp.warn(f"project {name} does not tell its number, so any may be its: {error.message}")
                 self._numbers[name] = None
         return self._numbers[name]

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change in any release.
 
-"""Buckets of storage v1, which answers at once: no operations here."""
+"""Buckets and objects of storage v1, which answers at once: no operations here."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import typing as t
 import urllib.parse
 from collections.abc import Sequence
 
-from .._errors import Conflict, NotFound
+from .._call import Call
+from .._errors import CollectionError, Conflict, NotFound
 from .._naming import to_api
 from .._reconcile import Change, Field, Json, Labels
 from .compute import Params, top_level
-from .connect import Gcp
+from .connect import Gcp, connect
 
 
 def same_name(desired: t.Any, live: t.Any) -> bool:
@@ -95,7 +96,7 @@ class Bucket:
     def _empty(self) -> None:
         """Delete every object in every version."""
         for item in list(self._rest.pages(f"{self.path}/o", "items", {"versions": "true"})):
-            path = f"{self.path}/o/{urllib.parse.quote(item['name'], safe='')}"
+            path = object_path(self.name, item["name"])
             generation = {"generation": item["generation"]} if item.get("generation") else None
             try:
                 # To delete one generation twice does no harm: it is gone either way.
@@ -105,3 +106,38 @@ class Bucket:
 
     def _is_gone(self) -> Json | None:
         return {} if self.get() is None else None
+
+
+def object_path(bucket: str, name: str) -> str:
+    return f"b/{bucket}/o/{urllib.parse.quote(name, safe='')}"
+
+
+def objects_info(call: Call) -> Json:
+    """The core of module bucket_objects_info."""
+    bucket, prefix, manifest = (call.params[name] for name in ("bucket", "prefix", "manifest"))
+    rest = connect(call).rest("storage")
+    wanted = {"prefix": prefix, "fields": "items(name,size,updated),nextPageToken"}
+    try:
+        listed = list(rest.pages(f"b/{bucket}/o", "items", wanted))
+    except NotFound:
+        listed = []
+    objects = [{"name": item["name"], "size": int(item["size"]), "updated": item["updated"]} for item in listed]
+    answer: Json = {"changed": False, "objects": objects}
+    if manifest is not None:
+        sizes = {item["name"]: item["size"] for item in objects}
+        document = rest.find(object_path(bucket, prefix + manifest), {"alt": "media"})
+        files = {} if document is None else document.get("files")
+        if not isinstance(files, dict):
+            raise CollectionError(f"gs://{bucket}/{prefix}{manifest} is no manifest: it has no mapping 'files'")
+        answer["missing"] = missing({prefix + name: size for name, size in files.items()}, sizes)
+        answer["complete"] = document is not None and not answer["missing"]
+    return answer
+
+
+def missing(files: t.Mapping[str, int | None], sizes: t.Mapping[str, int]) -> list[Json]:
+    """Of ``files`` (name -> bytes, None for any size) those that are not among ``sizes`` like that."""
+    return [
+        {"name": name, "size": size, "found": sizes.get(name)}
+        for name, size in sorted(files.items())
+        if name not in sizes or size not in (None, sizes[name])
+    ]

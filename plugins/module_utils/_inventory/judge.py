@@ -18,6 +18,11 @@ from .estate import Estate, Path, Problem, Region, listed
 ALONE = (names.judge, regions.judge, ranges.judge, pools.judge, limits.judge, drill.judge, credentials.judge)
 TOGETHER = (regions.judge_all, ranges.judge_all)
 
+# Handed to modules as they are, where nothing means "not stated".
+NULLABLE = ("cluster_min_version", "cluster_labels", "network_mtu")
+# Characters of a value by which it is known again in another that is made of it.
+TELLING = 3
+
 
 def judge(estate: Estate) -> list[Problem]:
     """All problems: those of the estate as a whole first, then region by region in the inventory's order."""
@@ -96,10 +101,6 @@ def _readable(region: Region, estate: Estate) -> tuple[Region, list[Problem]]:
     return dataclasses.replace(region, values=values), found
 
 
-# Handed to modules as they are, where nothing means "not stated".
-NULLABLE = ("cluster_min_version", "cluster_labels", "network_mtu")
-
-
 def _problem(region: Region, path: Path, fault: arguments.Fault) -> Problem:
     return region.problem(path, fault.wrong, fault.wanted, given=fault.given)
 
@@ -162,14 +163,14 @@ def _without_value(region: Region, why: str, options: list[str], estate: Estate)
 
 def _without_echoes(found: list[Problem]) -> list[Problem]:
     """What is only made of a value that is wrong already is no problem of its own."""
-    return [
-        problem
-        for problem in found
-        if not any(
-            problem.distance > other.distance and other.given and other.given.strip("'") in problem.given
-            for other in found
-        )
-    ]
+    return [problem for problem in found if not any(_echoes(problem, other) for other in found)]
+
+
+def _echoes(problem: Problem, other: Problem) -> bool:
+    if problem.distance <= other.distance or not other.given:
+        return False
+    text = other.given.strip("'")
+    return problem.given == other.given or (len(text) >= TELLING and text in problem.given)
 
 
 def _merged(found: list[Problem], estate: Estate) -> list[Problem]:

@@ -168,7 +168,8 @@ def _told(estate: Estate) -> Iterator[Problem]:
 
 
 def _downloads(estate: Estate) -> Iterator[Problem]:
-    loading = [region for region in estate.regions if region.get("model_download") is True]
+    working = [region for region in estate.regions if region.host in estate.working]
+    loading = [region for region in working if region.get("model_download") is True]
     for option in ("model_bucket", "model_repository", "model_revision"):
         if len({shown(region.get(option)) for region in loading}) > 1:
             return

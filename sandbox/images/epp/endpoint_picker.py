@@ -2,19 +2,38 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Stands for the endpoint picker: opens its ports and is well. The picking is Envoy's here (least requests)."""
+"""Stands for the endpoint picker: opens its ports and is well. The picking is Envoy's here (least requests).
+
+Whatever --metrics-endpoint-auth says, metrics ask for the sandbox's token, which $SANDBOX_TOKEN_FILE holds: on GKE
+the network keeps strangers out, on a shared machine nothing else does. The other ports answer nothing to anybody.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import hmac
+import os
 import signal
 import sys
+from pathlib import Path
 
 _METRICS = b"""# HELP inference_pool_ready_pods The number of ready pods in the inference server pool.
 # TYPE inference_pool_ready_pods gauge
 inference_pool_ready_pods{name="%s"} 1
 """
+
+
+_REFUSAL = ("401 Unauthorized", b"the sandbox's token is required\n")
+
+
+def _permitted(request: bytes) -> bool:
+    """Whether the head of an HTTP request carries the token as bearer."""
+    file = os.environ.get("SANDBOX_TOKEN_FILE")
+    wanted = b"Bearer " + Path(file).read_bytes() if file else b""
+    given = next((line for line in request.split(b"\r\n") if line.lower().startswith(b"authorization:")), b"")
+    return bool(wanted) and hmac.compare_digest(given.partition(b":")[2].strip(), wanted)
 
 
 def _dashed(word: str) -> str:
@@ -24,17 +43,16 @@ def _dashed(word: str) -> str:
 
 async def serve(given: argparse.Namespace) -> None:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
+        await reader.read(1)
         writer.close()
 
     async def metrics(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = _METRICS % given.pool_name.encode()
-        head = (
-            f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        writer.write(head.encode() + body)
-        await writer.drain()
+        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            request = await reader.readuntil(b"\r\n\r\n")
+            status, body = ("200 OK", _METRICS % given.pool_name.encode()) if _permitted(request) else _REFUSAL
+            head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+            await writer.drain()
         writer.close()
 
     stop = asyncio.Event()

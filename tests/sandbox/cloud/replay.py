@@ -146,8 +146,6 @@ class Replay:
                 path = base + url.removeprefix(host)
         if "?" not in path:
             path = path.replace("&", "?", 1)
-        if path.startswith("gkehub/"):
-            path = re.sub(r"^gkehub/v1\w+/", "gkehub/v1/", path)
         if "/instanceGroupManagers/" in path:
             path = self._groups[0].removeprefix("https://www.googleapis.com/")
         return path

@@ -66,11 +66,6 @@ REVIEWED: tuple[tuple[str, str, str], ...] = (
         "fields of v1beta1 that v1 does not have",
     ),
     (
-        "container/|gkehub/",
-        r"extra GET (clusters|nodePools)/.*: (etag|selfLink|locations)$",
-        MOCK + "Google's node pools carry etag, selfLink and locations wherever they appear",
-    ),
-    (
         "container/cluster-maintenance-policy",
         r"value GET (clusters|instanceGroupManagers)/.*us-east1-a",
         MOCK + "it calls the first zone of every region -a; us-east1 has b, c and d",
@@ -82,8 +77,13 @@ REVIEWED: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "container/node-pool",
-        r"extra (PUT|POST|GET) .*: operationType$",
-        MOCK + "Google names the type of every operation on a node pool",
+        r"value GET nodePools/.*: (error\.(errors\[\]\.)?message|selfLink): recorded",
+        "GKE 1.35 says 'node pool \"x\" not found' and zones/ in the links of a zonal cluster's pools",
+    ),
+    (
+        "container/node-pool",
+        r"value (POST|PUT|DELETE) .*: status: recorded 'RUNNING', got 'PENDING'",
+        "GKE 1.35 answers operations on node pools as PENDING",
     ),
     (
         "gkehub/membership",

@@ -145,6 +145,35 @@ def test_a_fleet_from_clusters_to_ready_members(cloud: Running) -> None:
     )
 
 
+def test_a_membership_is_made_from_what_gcloud_composes_of_its_endpoint_override(cloud: Running) -> None:
+    make_network(cloud)
+    cloud.done(cloud.ok("POST", CLUSTERS, cluster_body()))
+    cluster = f"{CLUSTERS}/c1".removeprefix("container/v1/")
+    here = f"127.0.0.1:{cloud.port}/container"
+
+    def register(host: str, issuer: str, version: str = "v1", **more: str) -> tuple[int, t.Any]:
+        link = {"gkeCluster": {"resourceLink": f"//{host}/{cluster}"}}
+        body = {"endpoint": link, "authority": {"issuer": f"{issuer}/v1/{cluster}"}, **more}
+        path = HUB.replace("/v1/", f"/{version}/")
+        return cloud.call("POST", f"{path}/global/memberships?membershipId=c1", body)
+
+    for host, issuer in (
+        ("10.0.0.1/container", f"http://{here}"),
+        (here, "http://10.0.0.1/container"),
+        ("x", "https://x"),
+    ):
+        assert register(host, issuer)[0] == 400
+    assert register(here, f"http://{here}", infrastructureType="MULTI_CLOUD")[0] == 400, "a field of v1beta"
+    status, operation = register(here, f"http://{here}")
+    assert status == 200, operation
+    made = cloud.done(operation, f"gkehub/v1/{operation['name']}")["response"]
+    live = cloud.ok("GET", f"{HUB}/global/memberships/c1")
+    assert live["endpoint"]["gkeCluster"]["resourceLink"] == f"//{here}/{cluster}"
+    assert live["state"] == {"code": "READY"}
+    beta = cloud.ok("GET", f"{HUB}/global/memberships/c1".replace("/v1/", "/v1beta/"))
+    assert beta.keys() - live.keys() == {"infrastructureType"} == beta.keys() - made.keys()
+
+
 def test_a_config_membership_that_is_not_there_is_an_error_of_the_feature(cloud: Running) -> None:
     name = f"projects/{PROJECT}/locations/global/memberships/none"
     spec = {"spec": {"multiclusteringress": {"configMembership": name}}}

@@ -185,6 +185,7 @@ def test_pools_that_google_refuses(cloud: Running, cluster: Json, pool: Json, wh
 def test_a_pool_is_made_once_and_resized(slow: Running) -> None:
     create(slow)
     first = slow.ok("POST", POOLS, {"nodePool": TPU})
+    assert first["status"] == "PENDING"
     assert message(slow.call("POST", POOLS, {"nodePool": TPU}), 409).startswith("Already exists: ")
     busy = slow.call("POST", f"{POOLS}/default-pool:setSize", {"nodeCount": 2})
     assert message(busy) == f"Cluster is running incompatible operation {first['name']}."
@@ -193,6 +194,8 @@ def test_a_pool_is_made_once_and_resized(slow: Running) -> None:
     slow.done(first)
     slow.done(slow.ok("POST", f"{POOLS}/tpu:setSize", {"nodeCount": 0}))
     pool = slow.ok("GET", f"{POOLS}/tpu")
+    assert pool["selfLink"].endswith("/zones/us-east5-a/clusters/c1/nodePools/tpu")
+    assert message(slow.call("GET", f"{POOLS}/none"), 404) == 'Not found: node pool "none" not found.'
     assert (pool["status"], pool["initialNodeCount"]) == ("RUNNING", 0)
     group = slow.ok("GET", pool["instanceGroupUrls"][0].removeprefix("https://www.googleapis.com/"))
     assert group["targetSize"] == 0

@@ -88,10 +88,12 @@ class Recorder:
         self.listeners: list[Listener] = []
         self.backends: dict[str, Backend] = {}
         self.calls = 0
+        self.unusable: set[str] = set()  # addresses
 
-    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
+    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> Mapping[Listener, str]:
         self.listeners, self.backends = list(listeners), dict(backends)
         self.calls += 1
+        return {one: f"{one.address} is taken" for one in listeners if one.address in self.unusable}
 
     async def stop(self) -> None:
         pass

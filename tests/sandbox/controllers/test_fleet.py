@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import time
 import typing as t
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from sandbox.client import (
     BACKEND_POLICIES,
+    EVENTS,
     GATEWAY_CLASSES,
     GATEWAYS,
     HEALTH_CHECK_POLICIES,
@@ -381,6 +383,44 @@ def test_what_is_missing_keeps_the_gateway_down(tmp_path: Path, spoil: str, kind
             await until(cured, "Programmed once the fault is cured")
 
     asyncio.run(story())
+
+
+def test_an_address_that_cannot_be_bound_is_told_and_tried_again_ever_less_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with running(estate(), tmp_path) as world:
+            client, plane = world.config.client, world.plane
+            await until(_quiet(lambda: client.list(GATEWAY_CLASSES)), "the Gateway API")
+            plane.unusable = {"127.20.1.2"}
+            begin = time.monotonic()
+            await client.create(GATEWAYS, gateway())
+
+            async def refused() -> bool:
+                found = await verdict(world.config, "Programmed")
+                return found.get("status") == "False" and "127.20.1.2 is taken" in found["message"]
+
+            await until(refused, "Programmed False because of the address")
+            assert (await verdict(world.config, "Programmed"))["reason"] == "AddressNotUsable"
+            assert (await verdict(world.config, "Accepted"))["status"] == "True"
+            events = [item for item in await client.list(EVENTS) if item["involvedObject"]["name"] == "gw"]
+            assert [(item["type"], "127.20.1.2 is taken" in item["message"]) for item in events] == [("Warning", True)]
+
+            async def tried(times: int = 3) -> bool:
+                await world.cloud.changed()  # what else changes does not hurry it
+                return plane.calls >= times
+
+            await until(tried, "a third attempt")
+            assert time.monotonic() - begin >= 3, "the pauses are one second, then two"
+            plane.unusable = set()
+
+            async def cured() -> bool:
+                return (await verdict(world.config, "Programmed")).get("status") == "True"
+
+            await until(cured, "Programmed once the address can be bound")
+
+    asyncio.run(story())
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_a_firewall_that_admits_no_health_checks_leaves_no_endpoint(tmp_path: Path) -> None:

@@ -244,8 +244,8 @@ def play(directory: Path, scene: Callable[[World], Awaitable[None]], latency: La
     asyncio.run(run())
 
 
-async def get(url: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession(trust_env=False) as session, session.get(url) as answer:
+async def get(url: str, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession(trust_env=False) as session, session.get(url, headers=headers) as answer:
         return answer.status, await answer.text()
 
 

@@ -15,6 +15,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +24,6 @@ import pytest
 from aiohttp import web
 
 from sandbox.dataplane import EnvoyFleet
-from sandbox.dataplane.envoy import ProgrammingError
 from sandbox.interfaces import Backend, Endpoint, HealthCheck, Listener, Rule
 from tests.sandbox.dataplane.support import alive, loopback, until
 
@@ -88,7 +88,7 @@ class Stage:
 
     async def program(self, *regions: str, backend: Backend | None = None) -> None:
         backend = backend or self.backend(EAST, WEST)
-        await self.fleet.program([self.listener(region) for region in regions], {backend.name: backend})
+        assert not await self.fleet.program([self.listener(region) for region in regions], {backend.name: backend})
 
     async def ask(self, region: str, path: str = "/v1/models", method: str = "POST", **headers: str) -> tuple[int, str]:
         url = f"http://{self.vips[region]}:{PORT}{path}"
@@ -205,8 +205,9 @@ def test_two_gateways_cannot_share_an_address(tmp_path: Path) -> None:
     async def scene() -> None:
         async with stage(tmp_path) as here:
             two = [here.listener(EAST), dataclasses.replace(here.listener(EAST), gateway="ns/other")]
-            with pytest.raises(ProgrammingError, match="ns/gateway and ns/other both want"):
-                await here.fleet.program(two, {})
+            faults = await here.fleet.program(two, {"ns/pool": here.backend(EAST)})
+            assert faults == {two[1]: f"{here.vips[EAST]}:{PORT} in {EAST} is gateway ns/gateway's"}
+            assert await here.ask(EAST) == (200, EAST)
 
     asyncio.run(scene())
 
@@ -333,10 +334,40 @@ def test_an_address_that_is_taken_is_told_and_the_other_regions_serve(tmp_path: 
             with socket.socket() as other:
                 other.bind((here.vips[EAST], PORT))
                 other.listen()
-                with pytest.raises(ProgrammingError, match=f"{EAST}.*{here.vips[EAST]}:{PORT}"):
-                    await here.program(EAST, WEST)
-                assert [entry["region"] for entry in here.fleet.listeners()] == [WEST]
-                assert await here.ask(WEST) == (200, WEST)
+                both, backend = [here.listener(EAST), here.listener(WEST)], here.backend(EAST, WEST)
+                away = dataclasses.replace(here.listener(WEST), gateway="ns/away", address="192.0.2.1")
+                for _unused in range(2):  # also when its Envoy runs already
+                    faults = await here.fleet.program([*both, away], {backend.name: backend})
+                    place = f"{here.vips[EAST]}:{PORT} in {EAST} cannot be bound"
+                    assert faults == {
+                        both[0]: f"{place}: address already in use",
+                        away: f"192.0.2.1:{PORT} in {WEST} cannot be bound: cannot assign requested address",
+                    }
+                    assert [entry["region"] for entry in here.fleet.listeners()] == [WEST]
+                    assert await here.ask(WEST) == (200, WEST)
+            await here.program(EAST, WEST)
+            assert await here.ask(EAST) == (200, EAST)
+
+    asyncio.run(scene())
+
+
+def test_the_admin_interface_is_its_users_alone(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)  # a socket's address has room for 107 bytes
+
+    async def scene() -> None:
+        async with stage(deep) as here:
+            await here.program(EAST)
+            (pid,) = here.pids()
+            inodes = {
+                os.readlink(entry).partition("[")[2].rstrip("]")
+                for entry in Path(f"/proc/{pid}/fd").iterdir()
+                if os.readlink(entry).startswith("socket:")
+            }
+            lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            ports = {int(line[1].partition(":")[2], 16) for line in lines if line[3] == "0A" and line[9] in inodes}
+            assert ports == {PORT}
+            admin = deep / EAST / "admin.sock"
+            assert stat.S_ISSOCK(admin.stat().st_mode) and stat.S_IMODE(admin.stat().st_mode) == 0o600
 
     asyncio.run(scene())
 

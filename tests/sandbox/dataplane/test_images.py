@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import inspect
 import json
 import os
 import struct
@@ -13,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from sandbox.dataplane import images
@@ -84,6 +88,52 @@ def test_patterns_choose_files(tmp_path: Path) -> None:
     download(tmp_path, more=", allow_patterns=['*.json'], ignore_patterns='tokenizer*'")
     names = {path.name for path in tmp_path.glob("*") if path.is_file()}
     assert names == {"config.json", "generation_config.json", "special_tokens_map.json", "model.safetensors.index.json"}
+
+
+def test_the_index_is_of_the_files_that_a_snapshot_brings(tmp_path: Path) -> None:
+    code = """
+import json, sys
+from huggingface_hub import HfApi
+info = HfApi(token=None).model_info("google/gemma-3-1b-it", revision="main", files_metadata=True)
+names = HfApi().model_info("google/gemma-3-1b-it").siblings
+assert [file.rfilename for file in names] == [file.rfilename for file in info.siblings]
+assert all(file.size is None for file in names)
+print(json.dumps([info.sha, {file.rfilename: [file.size, file.lfs and file.lfs.sha256] for file in info.siblings}]))
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    commit, files = json.loads(done.stdout)
+    download(tmp_path, "google/gemma-3-1b-it", f", revision={commit!r}, token='hf_x'")
+    content = {path.name: path.read_bytes() for path in tmp_path.glob("*") if path.is_file()}
+    assert {name: size for name, (size, _sha) in files.items()} == {name: len(data) for name, data in content.items()}
+    hashes = {name: sha for name, (_size, sha) in files.items() if sha}
+    assert hashes == {n: hashlib.sha256(d).hexdigest() for n, d in content.items() if n.endswith(".safetensors")}
+
+
+def test_what_is_asked_of_the_hub_is_named_as_in_its_real_client() -> None:
+    code = """
+import dataclasses, inspect, json, huggingface_hub as hub
+from huggingface_hub import HfApi, snapshot_download
+info = HfApi().model_info("gpt/2")
+print(json.dumps({
+    "info": list(inspect.signature(HfApi.model_info).parameters),
+    "init": list(inspect.signature(HfApi.__init__).parameters),
+    "download": list(inspect.signature(snapshot_download).parameters),
+    "file": [field.name for field in dataclasses.fields(info.siblings[0])],
+    "model": [field.name for field in dataclasses.fields(info)],
+}))
+"""
+    ours = json.loads(python(code).stdout)
+    real = {
+        "info": list(inspect.signature(huggingface_hub.HfApi.model_info).parameters),
+        "init": list(inspect.signature(huggingface_hub.HfApi.__init__).parameters),
+        "download": list(inspect.signature(huggingface_hub.snapshot_download).parameters),
+        "file": [field.name for field in dataclasses.fields(huggingface_hub.hf_api.RepoSibling)],
+        "model": [field.name for field in dataclasses.fields(huggingface_hub.hf_api.ModelInfo)],
+    }
+    assert ours["file"] == real["file"]
+    for what, names in ours.items():
+        assert set(names) - {"_other"} <= set(real[what]), what
 
 
 def test_names_that_are_no_repositories(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 import typing as t
 from pathlib import Path
 
@@ -206,7 +207,13 @@ def test_probes_by_connection_and_by_command(tmp_path: Path) -> None:
             PODS, pod("exec", *SLEEP, readinessProbe=exec_probe, env=[{"name": "X", "value": "1"}])
         )
         epp = await here.ready("epp")
-        assert "inference_pool_ready_pods" in (await get(f"http://{epp['status']['podIP']}:9090/metrics"))[1]
+        url = f"http://{epp['status']['podIP']}:9090/metrics"
+        for bearer in ("", "Bearer wrong", here.client.access.token):
+            assert (await get(url, Authorization=bearer))[0] == 401
+        text = (await get(url, Authorization=f"Bearer {here.client.access.token}"))[1]
+        assert "inference_pool_ready_pods" in text
+        (token,) = tmp_path.rglob("*.token")
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
         await here.ready("exec")
 
     play(tmp_path, scene)

@@ -4,7 +4,8 @@
 
 """Stands for huggingface_hub where there is no Internet: downloads make small files of the right shape."""
 
+from ._api import HfApi, ModelInfo, model_info
 from ._download import hf_hub_download, snapshot_download
 
 __version__ = "0.36.0"
-__all__ = ["hf_hub_download", "snapshot_download"]
+__all__ = ["HfApi", "ModelInfo", "hf_hub_download", "model_info", "snapshot_download"]

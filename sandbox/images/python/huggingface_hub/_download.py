@@ -40,7 +40,7 @@ def snapshot_download(
 
     Returns the directory. Raises HFValidationError, RepositoryNotFoundError, GatedRepoError.
     """
-    files = _open(repo_id, repo_type, revision, token)
+    files = open_repository(repo_id, repo_type, revision, token)
     wanted = {name: make for name, make in files.items() if _wanted(name, allow_patterns, ignore_patterns)}
     target = _target(repo_id, revision, cache_dir, local_dir)
     weights = sum(name.endswith(".safetensors") for name in files)
@@ -64,7 +64,7 @@ def hf_hub_download(
     **_other: t.Any,
 ) -> str:
     """Bring one file; returns its path. Raises as snapshot_download does, and HfHubHTTPError for an unknown file."""
-    files = _open(repo_id, repo_type, revision, token)
+    files = open_repository(repo_id, repo_type, revision, token)
     if filename not in files:
         raise HfHubHTTPError(f"404 Client Error. Entry Not Found for url: {_url(repo_id, revision, filename)}.")
     target = _target(repo_id, revision, cache_dir, local_dir)
@@ -72,19 +72,25 @@ def hf_hub_download(
     return str(target / filename)
 
 
-def _open(
+def open_repository(
     repo_id: str, repo_type: str | None, revision: str | None, token: bool | str | None
 ) -> dict[str, Callable[[], bytes]]:
     """The files of a repository that this caller may read."""
-    if not _NAME.fullmatch(repo_id):
-        raise HFValidationError(f"Repo id must be in the form 'repo_name' or 'namespace/repo_name': {repo_id!r}.")
-    if "/" not in repo_id or repo_type not in (None, "model"):
-        raise RepositoryNotFoundError(f"404 Client Error. Repository Not Found for url: {_url(repo_id, revision)}.")
+    files = listed(repo_id, repo_type, revision)
     if repo_id.startswith(_GATED) and not _token(token):
         raise GatedRepoError(
             f"401 Client Error. Cannot access gated repo for url {_url(repo_id, revision, 'config.json')}. Access to"
             f" model {repo_id} is restricted: a token of someone who accepted its licence is needed."
         )
+    return files
+
+
+def listed(repo_id: str, repo_type: str | None, revision: str | None) -> dict[str, Callable[[], bytes]]:
+    """The files of a repository; what a gated one has is known to everybody."""
+    if not _NAME.fullmatch(repo_id):
+        raise HFValidationError(f"Repo id must be in the form 'repo_name' or 'namespace/repo_name': {repo_id!r}.")
+    if "/" not in repo_id or repo_type not in (None, "model"):
+        raise RepositoryNotFoundError(f"404 Client Error. Repository Not Found for url: {_url(repo_id, revision)}.")
     return _repository.files(repo_id, revision or "main")
 
 

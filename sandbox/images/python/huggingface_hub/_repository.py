@@ -32,8 +32,16 @@ _TENSORS_PER_SHARD = 2
 _TENSOR_BYTES = 4096
 
 
+def commit(repo_id: str, revision: str) -> str:
+    """The commit that a branch or tag is at; a commit is itself."""
+    if re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    return hashlib.sha1(f"{repo_id}@{revision}".encode()).hexdigest()
+
+
 def files(repo_id: str, revision: str) -> dict[str, Callable[[], bytes]]:
     """Every file of the repository by its name, made when called."""
+    revision = commit(repo_id, revision)
     architecture, kind, context = _family(repo_id)
     shards = shard_names(repo_id)
     config = {

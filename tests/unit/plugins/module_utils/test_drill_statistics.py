@@ -13,6 +13,8 @@ import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._drill import chart, statistics
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.records import Record, Tail, percentile, read
 from ansible_collections.aiserving.gke.plugins.module_utils._drill.watch import LAG, Settled
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 FAULT = 1000.0
 
@@ -75,7 +77,8 @@ def test_summary_counts_the_slowest_target_and_judges() -> None:
         statistics.Objectives(recovery_seconds=3.0, lost_percent=10.0),
     )
     assert summary["recovery_seconds"] == 4.0
-    assert summary["requests"] == 800 and summary["lost"] == 40 and summary["lost_percent"] == 5.0
+    assert summary["requests"] == 800 and summary["lost"] == 40 and summary["lost_percent_of_run"] == 5.0
+    assert summary["lost_percent"] == pytest.approx(100 * 40 / 600, abs=0.001)  # of the 600 of a minute
     assert summary["rate"] == pytest.approx(20, abs=0.2)
     assert [(o["objective"], o["met"]) for o in summary["objectives"]] == [
         ("recovery_seconds", False),
@@ -85,6 +88,71 @@ def test_summary_counts_the_slowest_target_and_judges() -> None:
     assert summary["phases"]["before"]["served_by_target"] == {"a": {"a": 100}, "b": {"a": 100}}
     assert summary["phases"]["outage"]["served_by_target"] == {"a": {}, "b": {"b": 40}}
     assert summary["phases"]["recovered"]["served_by"] == {"b": 520}
+
+
+def judged(records: list[Record], restored: float, *, fault: float | None = FAULT) -> dict[str, t.Any]:
+    events = statistics.Events(fault=fault, restored=restored)
+    return statistics.summarize(records, events, "a", statistics.Objectives(lost_percent=10.0))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lost=st.sets(st.integers(9950, 10100), max_size=60),
+    others=st.sets(st.integers(9950, 10100), max_size=60),
+    hold=st.integers(0, 3000),
+    longer=st.integers(1, 3000),
+)
+def test_waiting_longer_makes_no_outage_smaller(lost: set[int], others: set[int], hold: int, longer: int) -> None:
+    """The very same outage, held for longer: the same measure and verdict, though the whole run's share shrinks."""
+
+    def drill(held: int) -> dict[str, t.Any]:
+        numbers = range(9900, 10101 + held)
+        victim = [request(n / 10, "b", status=503 if n in lost else 200) for n in numbers]
+        rest = [request(n / 10, "b", status=503 if n in others else 200, target="b") for n in numbers]
+        return judged(victim + rest, 1010.1 + held / 10)
+
+    short, long = drill(hold), drill(hold + longer)
+    assert long["lost_percent"] == pytest.approx(short["lost_percent"], abs=0.002)
+    assert short["lost_percent"] == pytest.approx(100 * sum(n >= 9999 for n in lost) / 600, abs=0.01)
+    assert long["lost_percent_of_run"] <= short["lost_percent_of_run"]
+    verdicts = [[item["met"] for item in each["objectives"]] for each in (short, long)]
+    assert verdicts[0] == verdicts[1] or short["lost_percent"] == pytest.approx(10.0, abs=0.01)
+
+
+@settings(deadline=None)
+@given(tail=st.lists(st.booleans(), max_size=100))
+def test_whatever_comes_before_the_restore_only_adds(tail: list[bool]) -> None:
+    records = outage(1000.0, 1004.0)
+    more = [request(1030 + n / 10, "b", status=200 if ok else 503) for n, ok in enumerate(tail)]
+    found = judged(records + more, 1100.0)["lost_percent"]
+    assert found >= judged(records, 1100.0)["lost_percent"] - 0.002
+    assert found == pytest.approx(100 * (40 + tail.count(False)) / 600, abs=0.01)
+
+
+def test_what_is_lost_elsewhere_or_after_the_restore_is_not_the_victims_outage() -> None:
+    records = outage(1000.0, 1004.0, target="a") + outage(1000.0, 1029.0, target="b")
+    assert judged(records, 1002.0)["lost_percent"] == pytest.approx(100 * 20 / 600, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("records", "fault"),
+    [
+        pytest.param(outage(1000.0, 1004.0), None, id="no fault"),
+        pytest.param(outage(0, 0, target="b"), FAULT, id="no clients in the victim"),
+        pytest.param([request(1000.0)], FAULT, id="no pace to see"),
+    ],
+)
+def test_an_outage_that_cannot_be_measured_misses_its_objective(records: list[Record], fault: float | None) -> None:
+    summary = judged(records, 1100.0, fault=fault)
+    assert summary["lost_percent"] is None and not summary["objectives"][0]["met"]
+
+
+def test_a_step_that_failed_is_the_verdict() -> None:
+    events = statistics.Events(fault=FAULT, restored=1030.0)
+    good = statistics.summarize(outage(1000.0, 1004.0), events, "a", statistics.Objectives())
+    bad = statistics.summarize(outage(1000.0, 1004.0), events, "a", statistics.Objectives(), ["not restored"])
+    assert (good["passed"], good["failures"]) == (True, [])
+    assert (bad["passed"], bad["failures"]) == (False, ["not restored"])
 
 
 @pytest.mark.parametrize(

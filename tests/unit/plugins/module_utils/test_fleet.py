@@ -179,7 +179,7 @@ def test_a_lost_connection_is_replaced_on_demand(state: Json, created: str, lost
     registered = {"endpoint": {"gkeCluster": {"resourceLink": LINK.format("p", "locations")}}}
     live = {"name": PATH.format("p", "global", "m"), "createTime": created, **registered}
     for member, expected in (("m", lost), ("other", False)):
-        features = [feature(), feature(m=state) if member == "m" else feature(other=state)]
+        features = [feature(), feature(**t.cast(t.Any, {member: state}))]
         assert has_lost_connection(live, features, same_project) is expected
         fields = membership_fields(same_project, lost=expected)
         assert plan(fields, registered, live, recreate=True).action == ("recreate" if expected else "none")

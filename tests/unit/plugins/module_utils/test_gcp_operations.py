@@ -25,7 +25,9 @@ from ansible_collections.aiserving.gke.plugins.module_utils._gcp.operations impo
     when_free,
 )
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import api_error
-from ansible_collections.aiserving.gke.plugins.module_utils._wait import Clock
+from ansible_collections.aiserving.gke.plugins.module_utils._gke.messages import from_message
+from ansible_collections.aiserving.gke.plugins.module_utils._wait import Clock, telling
+from google.cloud import container_v1
 
 Json = dict[str, t.Any]
 
@@ -110,6 +112,43 @@ def test_a_timeout_shows_the_progress() -> None:
         wait_operation(lambda _unused: COMPUTE, COMPUTE, timeout=7, what="create x", clock=FakeTime().clock())
     assert progress_of(CONTAINER) == "operation op-k is RUNNING (nodes: 1/2)"
     assert progress_of(LONG) == "operation operations/op-l is RUNNING"
+
+
+def test_the_stages_of_gke_are_told() -> None:
+    """In the shape that Google's own types give them."""
+    kind = container_v1.OperationProgress
+    metrics = [kind.Metric(name="NODES_TOTAL", int_value=3), kind.Metric(name="NODES_DONE", int_value=1)]
+    stages = [
+        kind(name="CONTROL_PLANE", status=container_v1.Operation.Status.DONE),
+        kind(name="NODES", status=container_v1.Operation.Status.RUNNING, metrics=metrics),
+    ]
+    operation = container_v1.Operation(name="op-k", status=container_v1.Operation.Status.RUNNING)
+    assert progress_of(from_message(operation)) == "operation op-k is RUNNING"
+    operation.progress = kind(stages=stages)
+    line = progress_of(from_message(operation))
+    assert line == "operation op-k is RUNNING (NODES: NODES_TOTAL 3, NODES_DONE 1)"
+    hub = {**LONG, "metadata": {"statusDetail": "installing the agent"}}
+    assert progress_of(hub) == "operation operations/op-l is RUNNING (installing the agent)"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [COMPUTE, CONTAINER, {**CONTAINER, "progress": {"stages": [{"name": "NODES", "status": "RUNNING"}]}}],
+)
+def test_whoever_waits_is_told_how_far_it_is(operation: Json) -> None:
+    told: list[str] = []
+    with telling(told.append), pytest.raises(WaitTimeout):
+        wait_operation(
+            lambda _unused: operation, operation, timeout=100, what="create x in us-east5", clock=FakeTime().clock()
+        )
+    assert len(told) == 3
+    assert all(f"100 s for create x in us-east5: {progress_of(operation)}" in line for line in told)
+
+
+def test_a_failed_wait_for_an_operation_of_ours_is_a_change() -> None:
+    with pytest.raises(WaitTimeout) as late:
+        wait_operation(lambda _unused: COMPUTE, COMPUTE, timeout=7, what="create x", clock=FakeTime().clock())
+    assert late.value.details["changed"] is True
 
 
 def busy() -> ApiError:

@@ -67,6 +67,26 @@ def test_comparisons(same: t.Callable[[t.Any, t.Any], bool], desired: t.Any, liv
     assert same(desired, live) is equal
 
 
+NAME = st.sampled_from(["vpc", "vpc-2", "projects", "global"])
+RESOURCE = st.tuples(st.sampled_from(["p", "q"]), st.sampled_from(["global/networks", "regions/r/subnetworks"]), NAME)
+
+
+def spellings(project: str, collection: str, name: str) -> list[str]:
+    path = f"projects/{project}/{collection}/{name}"
+    hosts = ("https://www.googleapis.com/compute/v1/", "https://compute.googleapis.com/compute/beta/", "//x/")
+    return [path, *(host + path for host in hosts)]
+
+
+@given(one=RESOURCE, other=RESOURCE, data=st.data())
+def test_links_are_the_same_where_the_resource_is(
+    one: tuple[str, str, str], other: tuple[str, str, str], data: st.DataObject
+) -> None:
+    desired = data.draw(st.sampled_from(spellings(*one)))
+    live = data.draw(st.sampled_from(spellings(*other)))
+    assert same_link(desired, live) is (one == other)
+    assert same_link(one[2], live) is (one[2] == other[2])
+
+
 class Thing:
     """An object whose world is one variable."""
 

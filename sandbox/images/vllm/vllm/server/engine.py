@@ -88,6 +88,7 @@ class Engine:
                 generated += piece.tokens
                 self._cache(piece.tokens)
                 self.metrics.generation_tokens += piece.tokens
+                self.metrics.observe("iteration_tokens_total", piece.tokens)
                 finish = piece.finish or finish
                 yield piece
         finally:

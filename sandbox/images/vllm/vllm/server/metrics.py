@@ -55,6 +55,7 @@ class Metrics:
             "inter_token_latency_seconds": Histogram("Time between tokens in seconds.", _BETWEEN),
             "e2e_request_latency_seconds": Histogram("Time of whole requests in seconds.", _LONG),
             "request_queue_time_seconds": Histogram("Time spent waiting in seconds.", _LONG),
+            "iteration_tokens_total": Histogram("Tokens of one step of the engine.", _COUNTS),
             "request_prompt_tokens": Histogram("Tokens of prompts.", _COUNTS),
             "request_generation_tokens": Histogram("Tokens generated per request.", _COUNTS),
         }

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.aiserving.gke.plugins.modules.drill_journal import MODULE
-from ansible_collections.aiserving.gke.plugins.plugin_utils._twin import Twin
+from ansible_collections.aiserving.gke.plugins.modules.drill_session import MODULE
+from ansible_collections.aiserving.gke.plugins.plugin_utils._owned import Owned
 
 
-class ActionModule(Twin):
+class ActionModule(Owned):
     module = MODULE

@@ -1,0 +1,22 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""gcloud's read-modify-write of policies and service accounts."""
+
+from __future__ import annotations
+
+from tests.truth.gcloud import Gcloud
+
+
+def test_every_binding_is_added_and_removed(gcloud: Gcloud) -> None:
+    """gcloud sends etags in the URL-safe alphabet; of 20, some have a character that the alphabets spell apart."""
+    account = gcloud("iam", "service-accounts", "create", "writer", "--display-name=Writer")
+    member = f"serviceAccount:writer@{gcloud.project}.iam.gserviceaccount.com"
+    assert account is None or account["displayName"] == "Writer"
+    for number in range(10):
+        binding = (f"--member={member}", f"--role=roles/custom.role{number}", "--condition=None")
+        policy = gcloud("projects", "add-iam-policy-binding", gcloud.project, *binding)
+        assert {"members": [member], "role": f"roles/custom.role{number}"} in policy["bindings"]
+        policy = gcloud("projects", "remove-iam-policy-binding", gcloud.project, *binding)
+        assert f"roles/custom.role{number}" not in [entry["role"] for entry in policy["bindings"]]
