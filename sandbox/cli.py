@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`python -m sandbox start|stop|status|logs`: a Google Cloud on loopback."""
+"""`python -m sandbox start|stop|status|fault|logs`: a Google Cloud on loopback."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 import typing as t
+import urllib.error
 import urllib.request
 from pathlib import Path
 
+from .faults import KINDS, Kind
 from .latency import DEFAULT_SCALE
 from .state import StateDirectory, default_directory
 
@@ -36,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--state-dir", type=Path, default=default_directory(), help="where the sandbox lives (default: %(default)s)"
     )
-    commands = parser.add_subparsers(required=True, metavar="start|stop|status|logs")
+    commands = parser.add_subparsers(required=True, metavar="start|stop|status|fault|logs")
     for name, command, text in (
         ("start", start, "start it, or do nothing when it runs; returns when it is ready"),
         ("serve", serve, "run it in the foreground"),
@@ -55,10 +57,92 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("status", help="what runs, and how to reach it; exit code 3 when nothing runs")
     sub.set_defaults(command=status)
     sub.add_argument("--json", action="store_true", help="everything, with the token and kubeconfig paths")
+    _add_fault_parsers(commands.add_parser("fault", help="make things go wrong as they do in life"))
     sub = commands.add_parser("logs", help="the server's log, or the logs of containers")
     sub.set_defaults(command=logs)
     sub.add_argument("name", nargs="?", default="", help="part of a Pod's name")
     return parser
+
+
+def _add_fault_parsers(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="add|list|clear")
+    kinds = "\n".join(_described(name, kind) for name, kind in KINDS.items())
+    add = commands.add_parser(
+        "add",
+        help="a fault from now on",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"kinds and their settings:\n{kinds}",
+    )
+    add.set_defaults(command=add_fault)
+    add.add_argument("kind", choices=KINDS, metavar="KIND", help="what goes wrong")
+    add.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="settings of the kind")
+    for name, text in (
+        ("service", "compute, container, gkehub, iam, storage, serviceusage, cloudresourcemanager or kubernetes"),
+        ("method", "the HTTP verb"),
+        ("resource", "pattern of the path or of an operation's target, e.g. '*/clusters/gke-us-east5*'"),
+        ("location", "a region, with its zones, or a zone"),
+    ):
+        add.add_argument(f"--{name}", default="", help=f"only there: {text}")
+    add.add_argument("--times", type=int, help="for so many calls (default: all)")
+    add.add_argument("--seconds", type=float, help="for so long (default: until cleared)")
+    add.add_argument("--share", type=float, help="of the calls, 0 to 1 (default: 1)")
+    add.add_argument("--seed", type=int, help="which of them; the same seed hits the same ones (default: 0)")
+    sub = commands.add_parser("list", help="the faults in force")
+    sub.set_defaults(command=list_faults)
+    sub.add_argument("--json", action="store_true", help="all there is to know of them")
+    sub = commands.add_parser("clear", help="take back one fault, or all")
+    sub.set_defaults(command=clear_faults)
+    sub.add_argument("name", nargs="?", default="", help="as `fault add` printed it; all when left out")
+
+
+def _described(name: str, kind: Kind) -> str:
+    settings = " ".join(f"{setting}={default}" for setting, default in kind.settings.items())
+    return f"  {name:16} {kind.text}" + (f" ({settings})" if settings else "")
+
+
+def add_fault(state: StateDirectory, options: argparse.Namespace) -> int:
+    wanted: dict[str, t.Any] = {"kind": options.kind, "settings": {}}
+    for word in options.settings:
+        name, equals, value = word.partition("=")
+        if not equals:
+            print(f"{word!r} is no NAME=VALUE", file=sys.stderr)
+            return 2
+        wanted["settings"][name] = value
+    named = ("service", "method", "resource", "location", "times", "seconds", "share", "seed")
+    wanted |= {name: value for name in named if (value := getattr(options, name)) not in (None, "")}
+    return _faults(state, "POST", "", wanted, lambda answer: print(answer["name"]))
+
+
+def list_faults(state: StateDirectory, options: argparse.Namespace) -> int:
+    def show(faults: t.Any) -> None:
+        if options.json:
+            print(json.dumps(faults, indent=2))
+            return
+        for fault in faults or []:
+            where = " ".join(f"{key}={value}" for key, value in {**fault["place"], **fault["settings"]}.items())
+            print(f"{fault['name']:18} {where}  hit {fault['hits']}")
+        if not faults:
+            print("no fault is in force")
+
+    return _faults(state, "GET", "", None, show)
+
+
+def clear_faults(state: StateDirectory, options: argparse.Namespace) -> int:
+    name = f"/{options.name}" if options.name else ""
+    return _faults(state, "DELETE", name, None, lambda answer: print(f"{answer['cleared']} cleared"))
+
+
+def _faults(state: StateDirectory, method: str, path: str, body: t.Any, show: t.Callable[[t.Any], None]) -> int:
+    known = state.read_status()
+    if known is None:
+        print("the sandbox is not running", file=sys.stderr)
+        return 3
+    try:
+        show(_ask(known, f"faults{path}", method, body))
+    except urllib.error.HTTPError as error:
+        print(json.load(error)["error"], file=sys.stderr)
+        return 2
+    return 0
 
 
 def _scale(text: str) -> float:
@@ -123,7 +207,7 @@ def status(state: StateDirectory, options: argparse.Namespace) -> int:
     if known is None:
         print(json.dumps({"state": "stopped"}) if options.json else "the sandbox is not running")
         return 3
-    live = _ask(known)
+    live = _ask(known, "status")
     if options.json:
         print(json.dumps(live, indent=2))
         return 0
@@ -137,12 +221,16 @@ def status(state: StateDirectory, options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(known: dict[str, t.Any]) -> dict[str, t.Any]:
+def _ask(known: dict[str, t.Any], what: str, method: str = "GET", body: t.Any = None) -> t.Any:
     root = known["endpoints"]["container"].removesuffix("container/")
-    request = urllib.request.Request(f"{root}sandbox/status", headers={"Authorization": f"Bearer {known['token']}"})
+    request = urllib.request.Request(
+        f"{root}sandbox/{what}",
+        None if body is None else json.dumps(body).encode(),
+        {"Authorization": f"Bearer {known['token']}"},
+        method=method,
+    )
     with urllib.request.urlopen(request, timeout=30) as answer:
-        live: dict[str, t.Any] = json.load(answer)
-    return live
+        return json.load(answer)
 
 
 def logs(state: StateDirectory, options: argparse.Namespace) -> int:

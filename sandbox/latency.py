@@ -28,6 +28,7 @@ GOOGLE: dict[str, float] = {
     "cluster_delete": 240,
     "node_pool_create": 120,
     "tpu_node_pool_create": 300,
+    "stockout": 2100,  # how long GKE tries to get machines that a zone does not have
     "node_pool_update": 120,
     "node_pool_delete": 120,
     "workload_identity_pool": 60,

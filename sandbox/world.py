@@ -19,15 +19,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from .cloud import Cloud
 from .controllers import ClusterControllers, FleetControllers
 from .dataplane import EnvoyFleet, Kubelet
+from .faults import Faults, Place
 from .interfaces import ClusterAccess, ClusterKey, Json
+from .interference import desk, pass_through
 from .kubernetes import ApiServer
+from .kubernetes.errors import ApiStatus
 from .latency import Latency
 from .state import StateDirectory
-from .traffic import Traffic
+from .traffic import Traffic, agent_of
 
 LOG = logging.getLogger("sandbox")
 
@@ -65,11 +69,13 @@ class World:
         self._clusters: dict[ClusterKey, Cluster] = {}
         self._hosts: set[int] = set()
         self._traffic = Traffic()
+        self._faults = Faults()
         self._dataplane = EnvoyFleet(directory=state.path / "envoy")
         self.cloud = Cloud(
             project=project,
             token=self._token,
             latency=latency,
+            faults=self._faults,
             prefix=self._prefix,
             directory=state.path / "cloud",
             runtime=self,
@@ -84,7 +90,9 @@ class World:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then take everything down."""
-        self.cloud.publish("/sandbox/status", self.status)
+        self.cloud.publish("GET", "/sandbox/status", self._answer_status)
+        for method, path, act in desk(self._faults):
+            self.cloud.publish(method, path, act)
         # The first part of a path names the service.
         self.cloud.app.middlewares.append(self._traffic.counting(lambda request: request.path.split("/")[1]))
         runner = web.AppRunner(self.cloud.app, access_log=None, shutdown_timeout=1)
@@ -119,7 +127,7 @@ class World:
             token=self._token,
             version=version,
             directory=directory,
-            middlewares=[self._traffic.counting(lambda _request: "kubernetes")],
+            middlewares=[self._traffic.counting(lambda _request: "kubernetes"), self._interfering(key)],
         )
         await server.start()
         arguments: dict[str, t.Any] = {
@@ -174,8 +182,29 @@ class World:
             ],
         }
 
+    async def _answer_status(self, _request: web.Request) -> web.StreamResponse:
+        return web.json_response(self.status())
+
+    def _interfering(self, key: ClusterKey) -> Middleware:
+        """Lets the faults in force meet the requests to a cluster's Kubernetes API; the sandbox's own are spared."""
+
+        @web.middleware
+        async def interfere(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if agent_of(request) == "sandbox":
+                return await handler(request)
+            here = Place("kubernetes", request.method, f"{key.name}{request.path}", key.location)
+            return await pass_through(self._faults, here, request, kubernetes_refusal, lambda: handler(request))
+
+        return interfere
+
     def _directory(self, key: ClusterKey) -> Path:
         return self._state.path / "clusters" / key.location / key.name
+
+
+def kubernetes_refusal(code: int, message: str) -> web.Response:
+    """An error as a Kubernetes API words it."""
+    reasons = {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+    return web.json_response(ApiStatus(code, reasons.get(code, ""), message).body(), status=code)
 
 
 def claim_block() -> tuple[socket.socket, str]:

@@ -19,6 +19,7 @@ __all__ = ["pytest_terminal_summary", "shared"]
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from ..interfaces import ClusterRuntime, Json
+from ..faults import Faults
+from ..interfaces import ClusterRuntime
 from ..latency import Latency
 from .compute import Compute
 from .container import Container
@@ -24,7 +26,7 @@ from .serviceusage import ServiceUsage
 from .storage import Storage
 from .store import Store
 from .view import View
-from .web import authenticate, refused_early, respond
+from .web import Platform, authenticate, refused_early, respond
 
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -37,41 +39,50 @@ class Cloud:
     """
 
     def __init__(
-        self, *, project: str, token: str, latency: Latency, prefix: str, directory: Path, runtime: ClusterRuntime
+        self,
+        *,
+        project: str,
+        token: str,
+        latency: Latency,
+        faults: Faults,
+        prefix: str,
+        directory: Path,
+        runtime: ClusterRuntime,
     ) -> None:
         self._token = token
         self._store = Store(project)
-        self._engine = Engine(self._store)
-        parts = (self._store, self._engine, latency)
-        storage = Storage(*parts, directory=directory / "buckets")
-        hub = GkeHub(*parts)
-        compute = Compute(*parts)
-        usage = ServiceUsage(*parts, compute=compute)
+        self._engine = Engine(self._store, faults)
+        platform = Platform(self._store, self._engine, latency, faults)
+        storage = Storage(platform, directory=directory / "buckets")
+        hub = GkeHub(platform)
+        compute = Compute(platform)
+        usage = ServiceUsage(platform, compute=compute)
         services = (
             compute,
-            Container(*parts, prefix=prefix, runtime=runtime, hub=hub),
+            Container(platform, prefix=prefix, runtime=runtime, hub=hub),
             hub,
             usage,
-            Iam(*parts),
-            ResourceManager(*parts),
+            Iam(platform),
+            ResourceManager(platform),
             storage,
         )
+        self.faults = faults
         self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_in_googles_words])
         for service in services:
             service.install(self.app, token)
         self.view = View(self._store, storage)
 
-    def publish(self, path: str, look: Callable[[], Json]) -> None:
-        """Answer GET of this path with what ``look`` sees, to who has the token."""
+    def publish(self, method: str, path: str, act: Handler) -> None:
+        """Serve a path of the sandbox's own, to who has the token."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 authenticate(request, self._token)
             except Refusal as error:
                 return respond(error.body("plain"), error.code)
-            return respond(look())
+            return await act(request)
 
-        self.app.router.add_get(path, answer)
+        self.app.router.add_route(method, path, answer)
 
     async def close(self) -> None:
         """Stop the operations that still run."""

@@ -53,7 +53,6 @@ def render(project: Project, pool: Json, zone: str, name: str) -> Json:
         "standbyPolicy": {"mode": "MANUAL"},
         "listManagedInstancesResults": "PAGINATED",
         "satisfiesPzs": True,
-        "serviceAccount": f"service-{project.number}@container-engine-robot.iam.gserviceaccount.com",
         "versions": [{"instanceTemplate": template, "targetSize": {"calculated": size}}],
         "instanceLifecyclePolicy": {
             "defaultActionOnFailure": "REPAIR",
@@ -65,7 +64,6 @@ def render(project: Project, pool: Json, zone: str, name: str) -> Json:
             "isStable": pool["status"] == "RUNNING",
             "stateful": {
                 "hasStatefulConfig": False,
-                "isStateful": False,
                 "perInstanceConfigs": {"allEffective": True},
             },
             "versionTarget": {"isReached": True},
@@ -76,7 +74,6 @@ def render(project: Project, pool: Json, zone: str, name: str) -> Json:
             "replacementMethod": "SUBSTITUTE",
             "maxSurge": {"calculated": 1, "fixed": 1},
             "maxUnavailable": {"calculated": 1, "fixed": 1},
-            "minReadySec": 0,
         },
         "selfLink": f"{link}zones/{zone}/instanceGroupManagers/{name}",
     }

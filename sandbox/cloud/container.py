@@ -6,22 +6,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from ..faults import Place
 from ..interfaces import ClusterKey, ClusterRuntime, Json
-from ..latency import Latency
 from . import container_clusters as clusters
 from . import container_pools as pools
 from . import container_updates as updates
 from .catalogue import VERSIONS, area, is_region, is_zone
 from .errors import Refusal, invalid, not_found, precondition
 from .gkehub import GkeHub
-from .operations import Engine, Work, container_name
+from .operations import Work, container_name
 from .protojson import parse
-from .store import Project, Store
-from .web import Call, Route, Service
+from .store import Project
+from .web import Call, Platform, Route, Service
 
+# Reasons that the conditions of clusters and node pools have codes for.
+CONDITIONS = ("GCE_STOCKOUT", "GCE_QUOTA_EXCEEDED")
 HOST = "https://container.googleapis.com/v1/"
 FIRST_PROGRESS = 0.05  # of its time an operation works before it tells how far it is
 
@@ -33,15 +37,13 @@ class Container(Service):
 
     def __init__(
         self,
-        store: Store,
-        engine: Engine,
-        latency: Latency,
+        platform: Platform,
         *,
         prefix: str,
         runtime: ClusterRuntime,
         hub: GkeHub,
     ) -> None:
-        super().__init__(store, engine, latency)
+        super().__init__(platform)
         self._prefix = prefix
         self._runtime = runtime
         self._hub = hub
@@ -215,6 +217,7 @@ class Container(Service):
         clusters.set_status(cluster, "RECONCILING")
 
         async def create() -> None:
+            await self._get_machines(call.project, key, document)
             pools.add_accelerator_networks(call.project, cluster, document)
             document["status"] = "RUNNING"
             clusters.set_status(cluster, "RUNNING")
@@ -223,6 +226,20 @@ class Container(Service):
         target = f"/nodePools/{document['name']}"
         undo = failed(cluster, document)
         return self._start(call, key, "CREATE_NODE_POOL", latency, create, suffix=target, undo=undo)
+
+    async def _get_machines(self, project: Project, key: ClusterKey, pool: Json) -> None:
+        """GKE tries for a while to get what a zone does not have. Raises Refusal when it gives up."""
+        kind, target = pool["config"]["machineType"], f"{path(project, key)}/nodePools/{pool['name']}"
+        began, longest = time.monotonic(), self.latency.of("stockout")
+        for zone in pool["locations"] if pool["initialNodeCount"] else ():
+            while fault := self.faults.holds("stockout", Place("container", "POST", target, zone)):
+                if fault.settings["machine"] not in ("", kind):
+                    break
+                left = longest - (time.monotonic() - began)
+                try:
+                    await asyncio.wait_for(self.faults.gone(fault), max(left, 0))
+                except TimeoutError as error:
+                    raise pools.out_of_stock(project, zone, pool) from error
 
     async def _update_pool(self, call: Call) -> Json:
         pool = self._pool(call)
@@ -368,7 +385,8 @@ def failed(cluster: Json, pool: Json | None = None) -> Callable[[Refusal], None]
             clusters.set_status(cluster, "RUNNING")
         broken["status"] = "ERROR"
         broken["statusMessage"] = error.message
-        broken["conditions"] = [{"canonicalCode": error.status, "message": error.message}]
+        condition = {"canonicalCode": error.status, "message": error.message}
+        broken["conditions"] = [{"code": error.reason, **condition} if error.reason in CONDITIONS else condition]
 
     return mark
 

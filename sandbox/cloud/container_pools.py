@@ -12,7 +12,7 @@ from ..interfaces import Json
 from . import compute_groups
 from .catalogue import region_of, zones
 from .compute_networks import LINK, reference
-from .errors import invalid
+from .errors import Refusal, invalid
 from .store import Project, fingerprint, now
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -225,6 +225,19 @@ def remove_accelerator_networks(project: Project, pool: Json) -> None:
         project.compute.pop(f"global/networks/{entry['network']}", None)
         for path in [path for path in project.compute if path.endswith(f"/subnetworks/{entry['subnetwork']}")]:
             project.compute.pop(path)
+
+
+def out_of_stock(project: Project, zone: str, pool: Json) -> Refusal:
+    """What GKE says when it has given up on machines that a zone does not have."""
+    nodes, instance = pool["initialNodeCount"], f"gke-{pool['name']}-{zone}"
+    return Refusal(
+        "RESOURCE_EXHAUSTED",
+        f"Google Compute Engine: Not all instances running in IGM after 35m0.0s. Expected {nodes}, running 0, "
+        f"transitioning {nodes}. Current errors: [GCE_STOCKOUT]: Instance '{instance}' creation failed: The zone "
+        f"'projects/{project.id}/zones/{zone}' does not have enough resources available to fulfill the request.  "
+        "Try a different zone, or try again later.",
+        reason="GCE_STOCKOUT",
+    )
 
 
 def rendered(document: Json) -> Json:

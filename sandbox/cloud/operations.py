@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+from ..faults import Faults, Place
 from ..interfaces import Json
 from .errors import Refusal
 from .store import Store, now
@@ -25,6 +26,21 @@ LOG = logging.getLogger("sandbox.cloud")
 PENDING_SHARE = 0.05  # of its time an operation waits before it runs
 
 Effect = Callable[[], Awaitable[Json | None]]
+
+# How an operation ends that a fault lets fail: the words of Google's own.
+ENDS = {
+    "internal": Refusal("INTERNAL", "Internal error. Please try again or contact Google Support. (Code: 'sandbox')"),
+    "permission": Refusal(
+        "PERMISSION_DENIED",
+        "Google Compute Engine: Required 'compute.instances.create' permission for the service agent.",
+        reason="PERMISSIONS_ERROR",
+    ),
+    "quota": Refusal(
+        "RESOURCE_EXHAUSTED",
+        "Insufficient quota to satisfy the request: Quota 'CPUS' exceeded.  Limit: 24.0 in this region.",
+        reason="QUOTA_EXCEEDED",
+    ),
+}
 
 
 @dataclasses.dataclass
@@ -52,6 +68,12 @@ class Work:
     finished: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
     @property
+    def place(self) -> Place:
+        """Where a fault meets it: the verb is POST whatever began it."""
+        location = self.scope.rpartition("/")[2]
+        return Place(self.service.partition(".")[0], "POST", self.target, location)
+
+    @property
     def done(self) -> bool:
         return bool(self.ended)
 
@@ -73,8 +95,9 @@ class Work:
 class Engine:
     """Runs the work and remembers it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, faults: Faults) -> None:
         self._store = store
+        self._faults = faults
         self._works: dict[str, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -124,8 +147,15 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, work: Work, effect: Effect, undo: Callable[[Refusal], None] | None) -> None:
+        here = work.place
+        if slow := self._faults.strike(here, "operation-slow"):
+            work.seconds *= slow.settings["factor"]
         await asyncio.sleep(work.seconds)
+        if stuck := self._faults.strike(here, "operation-stuck"):
+            await self._faults.gone(stuck)
         try:
+            if broken := self._faults.strike(here, "operation-error"):
+                raise ENDS[broken.settings["reason"]]
             work.result = await effect()
         except Refusal as error:
             work.error = error

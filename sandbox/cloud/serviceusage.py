@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..interfaces import Json
-from ..latency import Latency
 from . import policies
 from .bodies import BOOL, STRING, STRINGS, Shape
 from .catalogue import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
 from .compute import Compute
 from .errors import invalid, not_found, precondition
-from .operations import Engine, Work, compute_name
-from .store import Project, Store, page
-from .web import Call, Route, Service
+from .operations import Work, compute_name
+from .store import Project, page
+from .web import Call, Platform, Route, Service
 
 DISABLE: Shape = {"disableDependentServices": BOOL, "checkIfServiceHasUsage": STRING}
 TYPES = "type.googleapis.com/google.api.serviceusage.v1"
@@ -27,8 +26,8 @@ class ServiceUsage(Service):
     name = "serviceusage.googleapis.com"
     base = "serviceusage/"
 
-    def __init__(self, store: Store, engine: Engine, latency: Latency, *, compute: Compute) -> None:
-        super().__init__(store, engine, latency)
+    def __init__(self, platform: Platform, *, compute: Compute) -> None:
+        super().__init__(platform)
         self._compute = compute
 
     def routes(self) -> Sequence[Route]:

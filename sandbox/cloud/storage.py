@@ -16,15 +16,13 @@ from pathlib import Path
 from aiohttp import web
 
 from ..interfaces import Json
-from ..latency import Latency
 from . import policies, storage_model
 from . import storage_objects as objects
 from .bodies import same_bytes
 from .catalogue import REGIONS
 from .errors import Refusal, invalid, not_found
-from .operations import Engine
-from .store import Project, Store, now, page
-from .web import Answer, Call, Route, Service, content
+from .store import Project, now, page
+from .web import Answer, Call, Platform, Route, Service, content
 
 LINK = "https://www.googleapis.com/storage/v1/"
 NAME = re.compile(r"[a-z0-9][-a-z0-9_.]{1,220}[a-z0-9]")
@@ -58,8 +56,8 @@ class Storage(Service):
     base = ""
     style = "apps"
 
-    def __init__(self, store: Store, engine: Engine, latency: Latency, *, directory: Path) -> None:
-        super().__init__(store, engine, latency)
+    def __init__(self, platform: Platform, *, directory: Path) -> None:
+        super().__init__(platform)
         self._directory = directory
 
     def routes(self) -> Sequence[Route]:

@@ -14,11 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from ..faults import Faults, Place
 from ..interfaces import Json
+from ..interference import pass_through
 from ..latency import Latency
 from . import bodies
-from .catalogue import TITLES
-from .errors import Refusal, Style, internal, invalid, service_disabled, unauthenticated
+from .catalogue import TITLES, is_region, is_zone
+from .errors import STATUSES, Refusal, Style, internal, invalid, service_disabled, unauthenticated
 from .operations import Engine
 from .store import Project, Store
 
@@ -51,6 +53,16 @@ class Call:
         return bodies.read(self.body, shape, where, lenient=lenient, patch=self.request.method == "PATCH")
 
 
+@dataclasses.dataclass(frozen=True)
+class Platform:
+    """What all services stand on."""
+
+    store: Store
+    engine: Engine
+    latency: Latency
+    faults: Faults
+
+
 class Service:
     """A Google API: its name, its error style and its routes below ``base``."""
 
@@ -58,10 +70,11 @@ class Service:
     base = ""
     style: Style = "plain"
 
-    def __init__(self, store: Store, engine: Engine, latency: Latency) -> None:
-        self.store = store
-        self.engine = engine
-        self.latency = latency
+    def __init__(self, platform: Platform) -> None:
+        self.store = platform.store
+        self.engine = platform.engine
+        self.latency = platform.latency
+        self.faults = platform.faults
 
     def routes(self) -> Sequence[Route]:
         """(method, path below the base, handler); the first match wins."""
@@ -72,9 +85,8 @@ class Service:
             app.router.add_route(method, f"/{self.base}{path}", self._answer(handler, token))
 
     def _answer(self, handler: Handler, token: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def answer(request: web.Request) -> web.StreamResponse:
+        async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                authenticate(request, token)
                 result = await handler(await self._call(request))
             except Refusal as error:
                 return respond(error.body(self.style), error.code)
@@ -87,7 +99,26 @@ class Service:
                 return result
             return respond(select(result, request.query.get("fields", "")))
 
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                authenticate(request, token)
+            except Refusal as error:
+                return respond(error.body(self.style), error.code)
+            return await pass_through(self.faults, self._where(request), request, self._broken, lambda: handle(request))
+
         return answer
+
+    def _where(self, request: web.Request) -> Place:
+        path = request.path.removeprefix(f"/{self.base}")
+        location = next((part for part in path.split("/") if is_region(part) or is_zone(part)), "")
+        return Place(self.name.partition(".")[0], request.method, path, location)
+
+    def _broken(self, code: int, message: str) -> web.Response:
+        """An error that a fault asked for."""
+        status = next((name for name, (known, _reason) in STATUSES.items() if known == code), "INTERNAL")
+        refusal = Refusal(status, message)
+        refusal.code = code
+        return respond(refusal.body(self.style), code)
 
     async def _call(self, request: web.Request) -> Call:
         name = request.match_info.get("project") or request.query.get("project") or self.store.main.id
@@ -113,7 +144,7 @@ def authenticate(request: web.Request, token: str) -> None:
 
 async def read_body(request: web.Request) -> Json:
     """The JSON object in the body, {} when there is none; other media are left for the handler to read."""
-    if not request.can_read_body or request.path.startswith("/upload/"):
+    if not request.body_exists or request.path.startswith("/upload/"):
         return {}
     return bodies.decode(await content(request))
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey
 from sandbox.latency import Latency
 from tests.official import Judge
@@ -125,6 +126,7 @@ def running_cloud(directory: Path, *, scale: float = 0.002, services: list[str] 
             project=PROJECT,
             token=TOKEN,
             latency=Latency(scale),
+            faults=Faults(),
             prefix="127.99",
             directory=directory,
             runtime=NoClusters(),

@@ -49,6 +49,11 @@ REVIEWED: tuple[tuple[str, str, str], ...] = (
         LATER + "the use of Pod ranges, the certificates of nodes",
     ),
     (
+        "container/.*1\\.35",
+        r"missing GET instanceGroupManagers/.*: (serviceAccount|isStateful|minReadySec)$",
+        "fields of compute's beta API that v1 does not have",
+    ),
+    (
         "container/(?!.*1\\.35)|gkehub/",
         r"missing GET clusters/.*: controlPlaneEndpointsConfig\.ipEndpointsConfig: globalAccess$"
         r"|value GET clusters/.*: anonymousAuthenticationConfig\.mode: "

@@ -20,8 +20,10 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox.cloud import Cloud
+from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
 from sandbox.latency import Latency
+from tests.official import Judge
 from tests.sandbox.cloud.official import judging
 
 PROJECT = "sandbox-project"
@@ -125,24 +127,33 @@ def until(look: Callable[[], t.Any], true: Callable[[t.Any], bool]) -> t.Any:
     return answer
 
 
-def serve(directory: Path, scale: float) -> Iterator[Running]:
-    """Run a cloud in a thread and stop it at the end; every answer that has an official type must be of it."""
+def serve(directory: Path, scale: float, *, hostile: bool = False) -> Iterator[Running]:
+    """Run a cloud in a thread and stop it at the end.
+
+    Every answer that has an official type must be of it, and every request unless the clients are ``hostile``.
+    """
     violations: list[str] = []
     ready: threading.Event = threading.Event()
     box: dict[str, t.Any] = {}
     runtime = Runtime()
+    judge = Judge()
+
+    async def status(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"state": "running"})
 
     async def main() -> None:
         cloud = Cloud(
             project=PROJECT,
             token=TOKEN,
             latency=Latency(scale),
+            faults=Faults(),
             prefix="127.99",
             directory=directory,
             runtime=runtime,
         )
+        cloud.app.middlewares.append(judge.middleware())
         cloud.app.middlewares.append(judging(violations))
-        cloud.publish("/sandbox/status", lambda: {"state": "running"})
+        cloud.publish("GET", "/sandbox/status", status)
         runner = web.AppRunner(cloud.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -160,6 +171,7 @@ def serve(directory: Path, scale: float) -> Iterator[Running]:
     yield Running(box["cloud"], runtime, box["port"], box["loop"])
     box["loop"].call_soon_threadsafe(box["stop"].set)
     thread.join(DEADLINE)
+    assert hostile or not judge.violations, "\n".join(sorted(judge.violations))
     assert not violations
 
 

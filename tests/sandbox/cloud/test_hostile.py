@@ -208,7 +208,7 @@ CASES: dict[str, list[Case]] = {
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A cloud that has one of everything, so that requests get as far as they can."""
-    for cloud in serve(tmp_path_factory.mktemp("town"), 0.0001):
+    for cloud in serve(tmp_path_factory.mktemp("town"), 0.0001, hostile=True):
         enable_all(cloud)
         compute = f"compute/v1/projects/{PROJECT}/global"
         for where, document in (
