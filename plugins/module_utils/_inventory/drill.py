@@ -41,7 +41,7 @@ def judge(region: Region, estate: Estate) -> Iterator[Problem]:
     for index, item in enumerate(found):
         for key, rule in NAMED.items():
             if isinstance(value := item.get(key), str) and not rule.holds(value):
-                yield region.problem(("failover_regions", index, key), "is no name for it", f"give {rule.wanted}")
+                yield region.problem(("failover_regions", index, key), "is not valid", f"give {rule.wanted}")
         place, location = item.get("region"), str(item.get("location"))
         if known.count(str(place)) > 1:
             yield region.problem(("failover_regions", index, "region"), "is there twice", "list every region once")

@@ -154,7 +154,7 @@ def _unreadable(estate: Estate) -> Iterator[Problem]:
 def _without_value(region: Region, why: str, options: list[str], estate: Estate) -> Problem:
     undefined = re.fullmatch(r"'(\w+)' is undefined", why)
     if undefined and undefined[1] in estate.options:
-        problem = region.problem(undefined[1], "is missing", f"give it: {listed(options)} need it", given=None)
+        problem = region.problem(undefined[1], "is missing", f"set it, for {listed(options)}", given=None)
     else:
         also = f" (nor have {listed(options[1:])})" if options[1:] else ""
         problem = region.problem(options[0], f"has no value{also}", why, given=None)

@@ -12,7 +12,6 @@ HealthCheckPolicy and GCPBackendPolicy (networking.gke.io/v1); priorities are in
 from __future__ import annotations
 
 import math
-import typing as t
 from collections.abc import Iterator
 
 from .estate import Estate, Problem, Region
@@ -84,7 +83,8 @@ def judge(region: Region, estate: Estate) -> Iterator[Problem]:
     for option, other, why in AT_MOST:
         value, most = region.get(option), region.get(other)
         if isinstance(value, (int, float)) and isinstance(most, (int, float)) and value > most:
-            yield _blamed(region, option, other, f"is more than {other} {most}", f"give at most {most}, since {why}")
+            wrong, wanted = f"is more than {other} {most}", f"give at most {most}, since {why}"
+            yield _blamed(region, option, other, wrong, wanted, f"give at least {value}, since {why}")
     unequal: set[str] = set()
     for roles, option, other, why in EQUAL:
         value, same = region.get(option), region.get(other)
@@ -104,10 +104,9 @@ def _within(bounds: Bounds) -> str:
     return f"{low} or more" if high in (MOST, INT32) else f"{low} to {high}"
 
 
-def _blamed(region: Region, option: str, other: str, wrong: str, wanted: str) -> Problem:
-    """Of two that do not fit, the one that somebody wrote down."""
+def _blamed(region: Region, option: str, other: str, wrong: str, wanted: str, instead: str = "") -> Problem:
+    """Of two that do not fit, the one that somebody wrote down; ``instead``: what is wanted of the other."""
     told = region.problem(option, wrong, wanted)
     if told.distance == 2 and other in region.stated:
-        value: t.Any = region.get(option)
-        return region.problem(other, f"does not fit {option} {value}", wanted)
+        return region.problem(other, f"does not fit {option} {region.get(option)}", instead or wanted)
     return told

@@ -152,10 +152,10 @@ def judge(region: Region, estate: Estate) -> Iterator[Problem]:
             continue
         rule = rule_of(option)
         if rule and isinstance(value, str) and not rule.holds(value):
-            yield region.problem(option, f"is no name for it{_length(value, rule)}", f"give {rule.wanted}")
+            yield region.problem(option, f"is not valid{_length(value, rule)}", f"give {rule.wanted}")
         for index, item in enumerate(value if option in ITEMS and isinstance(value, list) else ()):
             if isinstance(item, str) and not ITEMS[option].holds(item):
-                yield region.problem((option, index), "is no name for it", f"give {ITEMS[option].wanted}")
+                yield region.problem((option, index), "is not valid", f"give {ITEMS[option].wanted}")
     yield from _derived(region)
     yield from _bucket(region)
     yield from _labels(region, ("cluster_labels",), GOOGLE_KEY, GOOGLE_VALUE)

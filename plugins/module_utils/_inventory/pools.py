@@ -16,7 +16,7 @@ from .._gke import machines, preflight
 from .._naming import to_api
 from . import catalogue, names, ranges
 from .arguments import near
-from .estate import Estate, Json, Path, Problem, Region
+from .estate import Estate, Json, Path, Problem, Region, listed
 from .regions import REMEDY, zone_problems
 
 OPTION = "cluster_node_pools"
@@ -112,10 +112,9 @@ def _machine(region: Region, path: Path, pool: Json, estate: Estate) -> Iterator
     if not machine or bad or any(zone not in known for zone in zones):
         return
     sold = [zone for zone in known if catalogue.sells(zone, machine, estate.zones)]
-    elsewhere = f"; {place} has it in {', '.join(sold)}" if sold else ""
+    where = f"take {listed(sold or catalogue.sellers(machine), 'or')}"
     for zone in zones:
         if zone not in sold:
-            where = f"take one of {', '.join(catalogue.sellers(machine))}{elsewhere}"
             yield region.problem(way, f"is not sold in {zone}, as far as is known", f"{where}; {REMEDY}")
     if not zones and len(sold) < len(known) and catalogue.sellers(machine):
         yield region.problem(
@@ -130,7 +129,9 @@ def _machine(region: Region, path: Path, pool: Json, estate: Estate) -> Iterator
 
 
 def _meant(machine: str, estate: Estate) -> str:
-    meant = near(machine, catalogue.machines(estate.zones))
+    dashed = machine.lower().replace("_", "-")
+    right = dashed if catalogue.is_machine(dashed, estate.zones) else None
+    meant = right or near(machine, catalogue.machines(estate.zones))
     return (
         f"did you mean {meant}? {REMEDY}" if meant else f"give one such as ct6e-standard-4t or e2-standard-16; {REMEDY}"
     )

@@ -183,7 +183,7 @@ def test_a_name_is_refused_where_it_stands_and_nowhere_else(
 ) -> None:
     rule = names.NAMES[option]
     assume(not rule.holds(name))
-    found = [problem for problem in changed(right, option, name, hosts) if "is no name" in problem.wrong]
+    found = [problem for problem in changed(right, option, name, hosts) if "is not valid" in problem.wrong]
     assert [(problem.option, problem.region) for problem in found] == [(option, "" if len(hosts) == 2 else EAST)]
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.aiserving.gke.plugins.module_utils._inventory import catalogue
+from ansible_collections.aiserving.gke.plugins.module_utils._inventory.estate import Option
 from ansible_collections.aiserving.gke.plugins.module_utils._inventory.judge import judge, needed, ours, verdict
+from ansible_collections.aiserving.gke.plugins.plugin_utils._estate import COLLECTION, ROLES, _specs
 
 from sandbox.cloud.catalogue import REGIONS
 from sandbox.cloud.container_pools import V6E_ZONES
@@ -244,13 +246,17 @@ def test_an_empty_inventory_is_told_what_it_needs(tmp_path: Path) -> None:
         assert word not in told
 
 
-def test_new_options_of_roles_are_known_without_another_list() -> None:
+def test_new_options_of_roles_are_known_without_another_list(tmp_path: Path) -> None:
     """The specs say it: an option that a role gains is judged by its type, and by how its name ends."""
-    from ansible_collections.aiserving.gke.plugins.module_utils._inventory import limits
-    from ansible_collections.aiserving.gke.plugins.plugin_utils._estate import COLLECTION, ROLES, _specs
-
     for role in ROLES:
         document = yaml.safe_load((COLLECTION / "roles" / role / "meta/argument_specs.yml").read_text())
         assert _specs(role).keys() == document["argument_specs"]["main"]["options"].keys()
-        numbers = [name for name, spec in _specs(role).items() if spec.get("type") in ("int", "float")]
-        assert all(limits.bounds_of(name) for name in numbers), numbers
+    read = estate(Change().write(tmp_path / "inventory"))
+    options = {**read.options, "model_warm_up_timeout": Option("model", {"type": "int"}, has_default=True, default=60)}
+    for value, wrong in ((30, []), (-30, ["is out of bounds"]), ("soon", ["is text"])):
+        regions = [
+            dataclasses.replace(region, values={**region.values, "model_warm_up_timeout": value})
+            for region in read.regions
+        ]
+        found = judge(dataclasses.replace(read, options=options, regions=tuple(regions)))
+        assert [problem.wrong for problem in found] == wrong
