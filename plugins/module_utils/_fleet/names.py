@@ -60,3 +60,9 @@ def same_membership(desired: t.Any, live: t.Any) -> bool:
 def _same_project(one: str, other: str) -> bool:
     # An id and a number cannot be told to differ without asking; two of one kind can.
     return one == other or one.isdigit() != other.isdigit()
+
+
+def cluster_of(link: str) -> str:
+    """The LOCATION/NAME that a resource link ends in; "" for another kind of link."""
+    found = _CLUSTER.search(link)
+    return f"{found.group(2)}/{found.group(3)}" if found else ""
