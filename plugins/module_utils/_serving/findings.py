@@ -128,7 +128,7 @@ def findings(facts: Facts) -> list[Finding]:
 
 def told(facts: Facts) -> str:
     """All of it in lines, as a failure says it."""
-    lines = [symptom(facts)]
+    lines = [symptom(facts)] if facts.answer is not None else []
     for finding in findings(facts):
         lines += [f"cause    {finding.cause}", f"command  {finding.command}"]
     return "\n  ".join(lines)
@@ -176,7 +176,7 @@ def _of_routing(facts: Facts) -> t.Iterator[Finding]:
     elif facts.model not in seen.backends:
         routed = ", ".join(seen.backends) or "no pool"
         yield Finding(f"HTTPRoute {facts.namespace}/{facts.gateway} leads to {routed}, not to {facts.model}", SITE)
-    elif not seen.route.ready:
+    elif seen.gateway.there and not seen.route.ready:
         show = f"kubectl describe httproute {facts.gateway} {place}"
         yield Finding(f"HTTPRoute {facts.namespace}/{facts.gateway}: {seen.route.reason}", show)
     if not seen.imported.ready:

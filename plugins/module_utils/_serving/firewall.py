@@ -31,20 +31,27 @@ def _why_refused(rules: Sequence[Json], source: str, port: int) -> str:
     for rule in sorted(rules, key=lambda rule: (int(rule.get("priority", 1000)), not rule.get("denied"))):
         if rule.get("disabled") or rule.get("direction", "INGRESS") != "INGRESS":
             continue
-        if _covers(rule.get("sourceRanges") or [], source) and _names(rule, port):
-            return f"firewall rule {rule['name']} denies {source} on port {port}" if rule.get("denied") else ""
+        if rule.get("denied"):
+            if _meets(rule, source, whole=False) and _names(rule["denied"], port):
+                return f"firewall rule {rule['name']} denies {source} on port {port}"
+        elif _meets(rule, source, whole=True) and _names(rule.get("allowed") or [], port):
+            return ""
     return f"no firewall rule admits {source} to port {port}"
 
 
-def _covers(ranges: Sequence[str], source: str) -> bool:
-    wanted = ipaddress.ip_network(source)
-    found = [ipaddress.ip_network(item, strict=False) for item in ranges]
-    return any(one.version == wanted.version and wanted.subnet_of(one) for one in found)  # type: ignore[arg-type]
+def _meets(rule: Json, source: str, *, whole: bool) -> bool:
+    """Whether the rule is about all of ``source``, or else about a part of it."""
+    ranges = rule.get("sourceRanges") or []
+    if not ranges and not rule.get("sourceTags") and not rule.get("sourceServiceAccounts"):
+        return True  # from everywhere
+    wanted = ipaddress.IPv4Network(source)
+    found = [ipaddress.IPv4Network(item, strict=False) for item in ranges if ":" not in item]
+    return any(wanted.subnet_of(one) if whole else wanted.overlaps(one) for one in found)
 
 
-def _names(rule: Json, port: int) -> bool:
-    for entry in rule.get("denied") or rule.get("allowed") or []:
-        if entry["IPProtocol"] in ("all", "tcp", "6") and _has(entry.get("ports") or ["0-65535"], port):
+def _names(entries: Sequence[Json], port: int) -> bool:
+    for entry in entries:
+        if str(entry["IPProtocol"]).lower() in ("all", "tcp", "6") and _has(entry.get("ports") or ["0-65535"], port):
             return True
     return False
 
