@@ -25,6 +25,7 @@ options:
     description:
       - The clusters that are wanted, each as C(LOCATION/NAME), with a list of the names of its node pools.
       - With an empty list the cluster's node pools are not looked at. Its C(default-pool) never is.
+      - Without a location, as C(/NAME), a cluster of that name is wanted wherever it is.
     type: dict
     required: true
 extends_documentation_fragment:

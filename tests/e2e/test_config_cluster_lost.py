@@ -80,7 +80,9 @@ def test_the_site_does_not_make_it_anew_by_itself(estate: Estate, clients: Clien
         run = estate.play("site.yml", *arguments)
         assert run.code != 0 and run.changed() == 0, run.output
         assert "-e fleet_replace_membership=true" in " ".join(run.output.split())
-    names = [found.name for found in google(estate).list_clusters(parent="projects/sandbox-project/locations/-").clusters]
+    names = [
+        found.name for found in google(estate).list_clusters(parent="projects/sandbox-project/locations/-").clusters
+    ]
     assert names == ["gke-europe-west4"]
     assert not clients.lost(lost, OTHER)
     assert clients.since(0, CONFIG)[-1].served_by == OTHER

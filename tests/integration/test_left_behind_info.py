@@ -60,6 +60,7 @@ def test_what_is_named_or_somebody_elses_is_not_told(cloud: Json) -> None:
     # A cluster that moved to another zone is another cluster.
     moved = look(cloud, {**everything, "us-east5-b/kept": [], "us-east5-a/kept": ["tpu", "renamed"]})
     assert moved["left_behind"] == []
+    assert look(cloud, {f"/{name}": [] for name in PLACES})["left_behind"] == []
     del everything["us-east5-a/kept"]
     assert [entry["name"] for entry in look(cloud, {**everything, "us-east5-b/kept": []})["left_behind"]] == ["kept"]
 
@@ -68,7 +69,10 @@ def test_who_may_not_list_is_told_so_and_nothing_fails(cloud: Json) -> None:
     refused = {**cloud, "access_token": "another"}
     found = look(refused, WANTED)
     assert found["left_behind"] == []
-    assert [text.split(":")[0] for text in found["unknown"]] == ["clusters cannot be listed", "memberships cannot be listed"]
+    assert [text.split(":")[0] for text in found["unknown"]] == [
+        "clusters cannot be listed",
+        "memberships cannot be listed",
+    ]
 
 
 def test_a_project_without_its_apis_has_nothing_in_check_mode(tmp_path: Path) -> None:

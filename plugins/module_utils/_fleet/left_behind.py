@@ -40,9 +40,9 @@ def info(call: Call) -> Json:
 
 
 def check_clusters(clusters: Mapping[str, t.Any]) -> dict[str, list[str]]:
-    """Raises InvalidOption."""
+    """By LOCATION/NAME, or by /NAME where nobody says where the cluster is. Raises InvalidOption."""
     for name, pools in clusters.items():
-        if len([part for part in name.split("/") if part]) != 2:
+        if name.count("/") != 1 or name.endswith("/"):
             raise InvalidOption("clusters", name, "LOCATION/NAME, with the names of its node pools")
         if not isinstance(pools, list):
             raise InvalidOption(f"clusters.{name}", pools, "a list of names of node pools")
@@ -54,12 +54,12 @@ def of_clusters(clusters: Sequence[Json], named: Mapping[str, Sequence[str]]) ->
     found = []
     for cluster in sorted(clusters, key=_path):
         location, name, pools = cluster["location"], cluster["name"], cluster.get("nodePools") or []
-        if _path(cluster) not in named:
+        wanted = named.get(_path(cluster), named.get(f"/{name}"))
+        if wanted is None:
             machines = ", ".join(_size(pool) for pool in pools)
             command = f"gcloud container clusters delete {name} --location {location}"
             found.append(_entry("cluster", name, location, f"node pools: {machines or 'none'}", command))
             continue
-        wanted = named[_path(cluster)]
         for pool in pools if wanted else ():
             if pool["name"] not in (*wanted, DEFAULT_POOL):
                 command = f"gcloud container node-pools delete {pool['name']} --cluster {name} --location {location}"
@@ -71,7 +71,8 @@ def of_memberships(memberships: Sequence[Json], named: Mapping[str, Sequence[str
     found = []
     for membership in memberships:
         gke = (membership.get("endpoint") or {}).get("gkeCluster") or {}
-        if not gke.get("clusterMissing") or cluster_of(gke.get("resourceLink", "")) in named:
+        cluster = cluster_of(gke.get("resourceLink", ""))
+        if not gke.get("clusterMissing") or not {cluster, cluster[cluster.find("/") :]}.isdisjoint(named):
             continue
         _projects, _project, _locations, location, _memberships, name = membership["name"].split("/")
         command = f"gcloud container fleet memberships delete {name} --location {location}"

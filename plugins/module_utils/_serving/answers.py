@@ -13,8 +13,12 @@ import typing as t
 
 try:
     import requests
-except ImportError:  # connect() reports it
-    pass
+except ImportError:
+    HAS_REQUESTS = False
+else:
+    HAS_REQUESTS = True
+
+from .._errors import MissingLibrary
 
 QUESTION = "Say in one sentence which service you are part of."
 MAX_TOKENS = 24
@@ -40,6 +44,8 @@ class Answer:
 
 def ask(url: str, model: str, *, header: str, timeout: float) -> Answer:
     """Never raises for what a server or a network does; an answer of 200 that is no completion has status 0."""
+    if not HAS_REQUESTS:
+        raise MissingLibrary("requests")
     body = {
         "model": model,
         "messages": [{"role": "user", "content": QUESTION}],

@@ -181,8 +181,9 @@ def _of_routing(facts: Facts) -> t.Iterator[Finding]:
         yield Finding(f"HTTPRoute {facts.namespace}/{facts.gateway}: {seen.route.reason}", show)
     if not seen.imported.ready:
         yield Finding(
-            f"GCPInferencePoolImport {facts.namespace}/{facts.model}: {seen.imported.reason}. The pool is not exported, "
-            "its cluster is not in the fleet, or the service agent of multi-cluster ingress lacks roles/container.admin",
+            f"GCPInferencePoolImport {facts.namespace}/{facts.model}: {seen.imported.reason}. The pool is not "
+            "exported, its cluster is not in the fleet, or the service agent of multi-cluster ingress lacks "
+            "roles/container.admin",
             f"{SITE} --tags fleet,gateway",
         )
     if not seen.health_check.ready:

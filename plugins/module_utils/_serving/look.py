@@ -205,7 +205,9 @@ class Look:
             place = f"projects/{gcp.project}"
             rules = [rule for rule in rest.pages(f"{place}/global/firewalls", "items") if of_network(rule)]
             subnets = rest.pages(f"{place}/regions/{facts.region}/subnetworks", "items")
-            proxies = [s["ipCidrRange"] for s in subnets if of_network(s) and s.get("purpose") == "GLOBAL_MANAGED_PROXY"]
+            proxies = [
+                s["ipCidrRange"] for s in subnets if of_network(s) and s.get("purpose") == "GLOBAL_MANAGED_PROXY"
+            ]
         except CollectionError:
             return []
         missing = [] if proxies else [f"network {network} has no proxy-only subnet in {facts.region}"]

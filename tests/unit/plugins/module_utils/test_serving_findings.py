@@ -72,10 +72,22 @@ OTHER = Answer(200, "hello", "west")
         (but(answer=Answer(0, "connection refused"), gateway=ABSENT), "down", "Gateway ns/gw is not on the config"),
         (but(answer=Answer(0, "connection refused")), "down", "nothing listens at the address"),
         (but(answer=Answer(0, "no connection within 30 s")), "down", "internal to the VPC"),
-        (but(answer=Answer(0, "x"), gateway=Seen(False, "no proxy-only subnet")), "down", "Gateway ns/gw: no proxy-only"),
+        (
+            but(answer=Answer(0, "x"), gateway=Seen(False, "no proxy-only subnet")),
+            "down",
+            "Gateway ns/gw: no proxy-only",
+        ),
         (but(pool=ABSENT), "degraded", "InferencePool ns/gemma is not on cluster c-east"),
-        (but(routing=None, config="there is no cluster c"), "degraded", "the config cluster cannot be read: there is no"),
-        (but(answer=OTHER, servers=None, cluster="there is no cluster c-east"), "degraded", "there is no cluster c-east"),
+        (
+            but(routing=None, config="there is no cluster c"),
+            "degraded",
+            "the config cluster cannot be read: there is no",
+        ),
+        (
+            but(answer=OTHER, servers=None, cluster="there is no cluster c-east"),
+            "degraded",
+            "there is no cluster c-east",
+        ),
         (but(answer=NOBODY, servers=None, routing=None), "down", "health checks do not reach them"),
     ],
 )
