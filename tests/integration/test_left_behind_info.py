@@ -78,7 +78,11 @@ def test_who_may_not_list_is_told_so_and_nothing_fails(cloud: Json) -> None:
 def test_a_project_without_its_apis_has_nothing_in_check_mode(tmp_path: Path) -> None:
     with running_cloud(tmp_path, services=[]) as server:
         found = look(dict(server.args), WANTED, check=True)
+        fleet = run_module("fleet_info", server.args, check=True)
+        with pytest.raises(ModuleFailed, match="gkehub"):
+            run_module("fleet_info", server.args)
     assert (found["left_behind"], found["unknown"]) == ([], [])
+    assert (fleet["memberships"], fleet["features"]) == ([], [])
 
 
 @pytest.mark.parametrize("clusters", [{"kept": []}, {"us-east5-a/kept": "tpu"}, {"a/b/c": []}])

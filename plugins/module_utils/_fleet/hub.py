@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import typing as t
 
+from .._errors import ApiError
 from .._gcp.connect import Gcp
 from .._gcp.operations import wait_operation
-from .._errors import ApiError
 from .._gcp.transport import Rest, is_disabled
 from .._wait import wait_for
 
