@@ -68,6 +68,7 @@ class Facts:
     gateway: str
     cluster_name: str
     header: str
+    address: str = ""  # the name of the reserved one, where that is asked
     url: str = ""
     answer: Answer | None = None
     servers: Servers | None = None
@@ -120,6 +121,8 @@ def symptom(facts: Facts) -> str:
 def findings(facts: Facts) -> list[Finding]:
     """The causes, those first on which others depend; empty when the region is well."""
     found = [*_of_servers(facts), *_of_routing(facts)]
+    if facts.address and not facts.url:
+        found.append(Finding(f"there is no address {facts.address} in {facts.region}", f"{SITE} --tags network"))
     found += [Finding(text, f"{SITE} --tags network") for text in facts.refused]
     if facts.answer is not None and not facts.at_home and not found:
         found.append(_of_answer(facts, facts.answer))

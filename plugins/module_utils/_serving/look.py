@@ -44,9 +44,7 @@ def info(call: Call) -> Json:
     look = Look(call)
     if params["follow_route"]:
         look.follow()
-    if params["wait"] and not call.check_mode:
-        look.wait()
-    facts = look.everything()
+    facts = look.around(look.wait() if params["wait"] and not call.check_mode else look.at())
     return {"changed": False, "serving": described(facts, look.unrouted)}
 
 
@@ -75,6 +73,7 @@ class Look:
         self.unrouted: list[str] = []
         self._pools: list[str] = []
         self._model: str = call.params["model"]
+        self._url: str = call.params["url"] or ""
 
     def follow(self) -> None:
         """Look at what is served now, when the route leads elsewhere."""
@@ -90,26 +89,40 @@ class Look:
         if leads_to and self._model not in leads_to:
             self._model = leads_to[0]
 
-    def wait(self) -> None:
+    @property
+    def _addressed(self) -> bool:
+        return bool(self._params["url"] or self._params["address"])
+
+    def wait(self) -> Facts:
         """Until the region answers its own clients; without an address until it has an endpoint. Raises WaitTimeout."""
-        params = self._params
-        addressed = bool(params["url"] or params["address"])
-        what = f"{params['region']} to {'answer its own clients' if addressed else 'have a model server that is ready'}"
+        goal = "answer its own clients" if self._addressed else "have a model server that is ready"
         try:
-            wait_for(
-                self._glance if addressed else self._servers_alone,
-                lambda facts: facts.at_home if addressed else bool(facts.servers and facts.servers.ready),
-                timeout=params["wait_timeout"],
-                what=what,
-                why=lambda seen: told(self.everything() if addressed else seen),
+            return wait_for(
+                self.at,
+                lambda facts: facts.at_home if self._addressed else bool(facts.servers and facts.servers.ready),
+                timeout=self._params["wait_timeout"],
+                what=f"{self._params['region']} to {goal}",
+                why=lambda seen: told(self.around(seen)),
                 backoff=PAUSES,
             )
         except WaitTimeout as error:
             found = described(error.details["last"], ())
             raise WaitTimeout(error.message, waited=error.details["waited"], serving=found) from None
 
-    def everything(self) -> Facts:
-        facts = self._servers_alone() if not (self._params["url"] or self._params["address"]) else self._glance()
+    def at(self) -> Facts:
+        """Who answers; where no answer tells, what servers the region has counts."""
+        params, facts = self._params, self._blank()
+        if not self._addressed:
+            return self._with_servers(facts)
+        self._url = self._url or self._address()
+        if not self._url:
+            return facts
+        answer = ask(self._url, self._model, header=params["region_header"], timeout=params["request_timeout"])
+        facts = dataclasses.replace(facts, url=self._url, answer=answer)
+        return self._with_servers(facts) if answer.complete and not answer.served_by else facts
+
+    def around(self, facts: Facts) -> Facts:
+        """The same with all that stands behind the address."""
         if facts.servers is None and not facts.cluster:
             facts = self._with_servers(facts)
         facts = self._with_routing(facts)
@@ -117,22 +130,10 @@ class Look:
             facts = dataclasses.replace(facts, refused=self._refused(facts))
         return facts
 
-    def _glance(self) -> Facts:
-        """Who answers; where the answer does not tell, what the region has counts."""
-        params, facts = self._params, self._blank()
-        url = params["url"] or self._address()
-        if not url:
-            return facts
-        answer = ask(url, self._model, header=params["region_header"], timeout=params["request_timeout"])
-        facts = dataclasses.replace(facts, url=url, answer=answer)
-        return self._with_servers(facts) if answer.complete and not answer.served_by else facts
-
-    def _servers_alone(self) -> Facts:
-        return self._with_servers(self._blank())
-
     def _blank(self) -> Facts:
         params = self._params
         return Facts(
+            address=params["address"] or "",
             region=params["region"],
             model=self._model,
             namespace=params["namespace"],
