@@ -203,7 +203,8 @@ def _of_answer(facts: Facts, answer: Answer) -> Finding:
     if answer.complete or "no healthy upstream" in answer.text or answer.status in (502, 503):
         return Finding(
             "the load balancer holds the region's model servers for unhealthy or has not attached them yet, which "
-            "takes it minutes: if this stays so, its health checks do not reach them, or their cluster is not in the fleet",
+            "takes it minutes: if this stays so, its health checks do not reach them, or their cluster is not in the "
+            "fleet",
             "gcloud compute backend-services get-health  # and the firewall's rules for 35.191.0.0/16, 130.211.0.0/22",
         )
     if "fault filter abort" in answer.text:
