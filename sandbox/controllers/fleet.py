@@ -89,7 +89,9 @@ class FleetControllers:
         self._config: ClusterKey | None = None
         self._network = "default"  # of the config cluster, remembered when that is lost
         self._in_force: tuple[list[Listener], dict[str, Backend]] | None = None
-        self._programmed: set[str] = set()  # uids of Gateways
+        # By namespace and name, as Google names the parts of a load balancer: a new config cluster's Gateway of the
+        # same name takes over what its predecessor's has made. That Google does so is documented nowhere.
+        self._programmed: set[Key] = set()
         self._told: dict[str, str] = {}  # uid of a Gateway -> last event's message
 
     async def run(self) -> None:
@@ -204,6 +206,8 @@ class FleetControllers:
 
     async def _route(self, config: ClusterKey | None, sites: Sequence[Site]) -> None:
         cache = self._members.cache(config) if agent_permitted(self._cloud) else None
+        if cache is not None and CLASS not in _accepted(cache):
+            cache = None  # the controllers have not come to this cluster yet: what has been programmed stays so
         if not feature_active(self._cloud):
             self._intent, self._config = routing.Intent(), None
         elif config is not None and cache is not None:
@@ -215,7 +219,7 @@ class FleetControllers:
         wanted = routing.listeners(self._intent, planned, self._due)
         await self._program(wanted, self._backends(wanted, sites, surroundings))
         served = {listener.gateway for listener in wanted}
-        self._programmed = {obj["metadata"]["uid"] for obj in self._intent.gateways if "/".join(key_of(obj)) in served}
+        self._programmed = {key_of(obj) for obj in self._intent.gateways if "/".join(key_of(obj)) in served}
         if cache is not None:
             await self._report(cache, planned)
         await self._refuse_elsewhere(config, surroundings)
@@ -224,11 +228,7 @@ class FleetControllers:
         # A lost config cluster's classes count as still there: what has been programmed stays so.
         classes: Collection[str] = MULTI_CLUSTER_CLASSES
         if cache is not None:
-            classes = [
-                obj["metadata"]["name"]
-                for obj in cache.list(GATEWAY_CLASSES)
-                if (condition(obj, "Accepted") or {}).get("status") == "True" and not terminating(obj)
-            ]
+            classes = _accepted(cache)
         region = self._config.region if self._config else ""
         return Surroundings(classes, region, self._cloud.subnetworks(self._network), self._cloud.address)
 
@@ -236,7 +236,7 @@ class FleetControllers:
         """Whether a valid Gateway's load balancer is there by now; after a restart it is if its status says so."""
         uid = gateway["metadata"]["uid"]
         known = (condition(gateway, "Programmed") or {}).get("status") == "True"
-        if uid in self._programmed or known:
+        if key_of(gateway) in self._programmed or known:
             return True
         return self._timers.over(f"gateway {uid}", self._latency.of("gateway_program"))
 
@@ -301,7 +301,7 @@ class FleetControllers:
         verdict = planned.verdicts[key]
         uid = obj["metadata"]["uid"]
         attached = {item["name"]: planned.attached(key, item["name"]) for item in obj["spec"]["listeners"]}
-        programmed = uid in self._programmed
+        programmed = key in self._programmed
         status = gateway_status.gateway(obj, verdict, attached, programmed=programmed)
         await cache.set_status(GATEWAYS, obj, status)
         name = "/".join(key)
@@ -325,6 +325,15 @@ class FleetControllers:
                     verdict = judge(obj, Surroundings((), "", (), around.address))
                     status = gateway_status.gateway(obj, verdict, {}, programmed=False)
                     await cache.set_status(GATEWAYS, obj, status)
+
+
+def _accepted(cache: Cache) -> list[str]:
+    """The names of the cluster's GatewayClasses that count."""
+    return [
+        obj["metadata"]["name"]
+        for obj in cache.list(GATEWAY_CLASSES)
+        if (condition(obj, "Accepted") or {}).get("status") == "True" and not terminating(obj)
+    ]
 
 
 def _read(cache: Cache) -> routing.Intent:

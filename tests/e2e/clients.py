@@ -52,11 +52,6 @@ class Clients:
     def lost(self, moment: float, region: str) -> list[Asked]:
         return [one for one in self.since(moment, region) if one.lost]
 
-    def seconds_lost(self, moment: float, region: str) -> float:
-        """From the first lost request to the last, in seconds."""
-        at = [one.at for one in self.lost(moment, region)]
-        return at[-1] - at[0] if at else 0.0
-
     def _ask(self, region: str, url: str) -> None:
         while not self._over.wait(PAUSE):
             self.asked.append(self._one(region, url))

@@ -23,8 +23,6 @@ from tests.e2e.estate import Estate
 PARENT = "projects/sandbox-project/locations/us-east5-b"
 CLUSTER = f"{PARENT}/clusters/gke-us-east5"
 CONFIG, OTHER = "us-east5", "europe-west4"
-# Google makes the classes in 3 minutes and a load balancer in 7; the sandbox is 100 times faster.
-GATEWAY_SECONDS = 600 * 0.01
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +103,8 @@ def test_made_anew_it_joins_with_its_gateway(estate: Estate, clients: Clients, l
     gateway = json.loads(estate.kubectl("us-east5-b/gke-us-east5", "get", "gateway,httproute", "-o", "json").output)
     made = [item["metadata"]["creationTimestamp"] for item in gateway["items"]]
     assert len(made) == 2 and max(made) <= joined(estate)
-    # Until its new Gateway is programmed nobody is served; before and after it, everybody is.
     for region in (CONFIG, OTHER):
-        assert clients.seconds_lost(began, region) < 3 * GATEWAY_SECONDS, clients.lost(began, region)
+        assert not clients.lost(began, region), "the gateway must not go while it moves"
     again = estate.play("site.yml")
     assert (again.code, again.changed()) == (0, 0), again.output
 

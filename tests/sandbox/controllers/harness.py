@@ -88,10 +88,13 @@ class Recorder:
         self.listeners: list[Listener] = []
         self.backends: dict[str, Backend] = {}
         self.calls = 0
+        self.fewest = 0  # listeners that led somewhere, since a test has set it
 
     async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
         self.listeners, self.backends = list(listeners), dict(backends)
         self.calls += 1
+        leading = [one for one in listeners if any(rule.backends for rule in one.rules)]
+        self.fewest = min(self.fewest, len(leading))
 
     async def stop(self) -> None:
         pass
