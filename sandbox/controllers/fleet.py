@@ -111,7 +111,9 @@ class FleetControllers:
         self._asked: tuple[list[Listener], dict[str, Backend]] = ([], {})  # of the data plane, last
         self._faults: Mapping[Listener, str] = {}  # what it could not serve of that
         self._again = Backoff()
-        self._programmed: set[str] = set()  # uids of Gateways
+        # By namespace and name, as Google names the parts of a load balancer: a new config cluster's Gateway of the
+        # same name takes over what its predecessor's has made. That Google does so is documented nowhere.
+        self._programmed: set[Key] = set()
         self._told: dict[str, str] = {}  # uid of a Gateway -> last event's message
 
     async def run(self) -> None:
@@ -226,6 +228,8 @@ class FleetControllers:
 
     async def _route(self, config: ClusterKey | None, sites: Sequence[Site]) -> None:
         cache = self._members.cache(config) if agent_permitted(self._cloud) else None
+        if cache is not None and CLASS not in _accepted(cache):
+            cache = None  # the controllers have not come to this cluster yet: what has been programmed stays so
         if not feature_active(self._cloud):
             self._intent, self._config = routing.Intent(), None
         elif config is not None and cache is not None:
@@ -237,7 +241,7 @@ class FleetControllers:
         wanted = routing.listeners(self._intent, planned, self._due)
         await self._program(wanted, self._backends(wanted, sites, surroundings))
         served = {listener.gateway for listener in wanted} - {listener.gateway for listener in self._faults}
-        self._programmed = {obj["metadata"]["uid"] for obj in self._intent.gateways if "/".join(key_of(obj)) in served}
+        self._programmed = {key_of(obj) for obj in self._intent.gateways if "/".join(key_of(obj)) in served}
         if cache is not None:
             await self._report(cache, planned)
         await self._refuse_elsewhere(config, surroundings)
@@ -246,11 +250,7 @@ class FleetControllers:
         # A lost config cluster's classes count as still there: what has been programmed stays so.
         classes: Collection[str] = MULTI_CLUSTER_CLASSES
         if cache is not None:
-            classes = [
-                obj["metadata"]["name"]
-                for obj in cache.list(GATEWAY_CLASSES)
-                if (condition(obj, "Accepted") or {}).get("status") == "True" and not terminating(obj)
-            ]
+            classes = _accepted(cache)
         region = self._config.region if self._config else ""
         return Surroundings(classes, region, self._cloud.subnetworks(self._network), self._cloud.address)
 
@@ -258,7 +258,7 @@ class FleetControllers:
         """Whether a valid Gateway's load balancer is there by now; after a restart it is if its status says so."""
         uid = gateway["metadata"]["uid"]
         known = (condition(gateway, "Programmed") or {}).get("status") == "True"
-        if uid in self._programmed or known:
+        if key_of(gateway) in self._programmed or known:
             return True
         return self._timers.over(f"gateway {uid}", self._latency.of("gateway_program"))
 
@@ -328,7 +328,7 @@ class FleetControllers:
         verdict = self._verdict(key, planned)
         uid = obj["metadata"]["uid"]
         attached = {item["name"]: planned.attached(key, item["name"]) for item in obj["spec"]["listeners"]}
-        programmed = uid in self._programmed
+        programmed = key in self._programmed
         status = gateway_status.gateway(obj, verdict, attached, programmed=programmed)
         await cache.set_status(GATEWAYS, obj, status)
         name = "/".join(key)
@@ -360,6 +360,15 @@ class FleetControllers:
                     verdict = judge(obj, Surroundings((), "", (), around.address))
                     status = gateway_status.gateway(obj, verdict, {}, programmed=False)
                     await cache.set_status(GATEWAYS, obj, status)
+
+
+def _accepted(cache: Cache) -> list[str]:
+    """The names of the cluster's GatewayClasses that count."""
+    return [
+        obj["metadata"]["name"]
+        for obj in cache.list(GATEWAY_CLASSES)
+        if (condition(obj, "Accepted") or {}).get("status") == "True" and not terminating(obj)
+    ]
 
 
 def _read(cache: Cache) -> routing.Intent:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import typing as t
 
+from .._errors import ApiError
 from .._gcp.connect import Gcp
 from .._gcp.operations import retry_while, wait_operation
 from .._gcp.projects import Projects
-from .._gcp.transport import Rest, is_stale
+from .._gcp.transport import Rest, is_disabled, is_stale
 from .._reconcile import Change, Json
 from .._wait import wait_for
 
@@ -27,13 +28,20 @@ class Hub:
         self.same_project = Projects(gcp).same
         self.wait = wait
         self.timeout = timeout
+        self._plan_only = gcp.plan_only
         self._rest: Rest = gcp.rest("gkehub")
 
     def find(self, name: str) -> Json | None:
         return self._rest.find(f"v1/{name}")
 
     def listed(self, parent: str, plural: str) -> list[Json]:
-        return list(self._rest.pages(f"v1/{parent}/{plural}", "resources"))
+        """All of them. In check mode a service that is not enabled yet has none."""
+        try:
+            return list(self._rest.pages(f"v1/{parent}/{plural}", "resources"))
+        except ApiError as error:
+            if self._plan_only and is_disabled(error):
+                return []
+            raise
 
     def settled(self, name: str, state: t.Callable[[Json], str]) -> Json | None:
         """The object once nothing is being done to it: what an earlier run left under way is waited for."""

@@ -58,3 +58,9 @@ def same_membership(desired: t.Any, live: t.Any, same_project: SameProject) -> b
         return False
     projects = [path[1] for path in (want, have) if len(path) == 6]
     return len(projects) < 2 or same_project(*projects)
+
+
+def cluster_of(link: str) -> str:
+    """The LOCATION/NAME that a resource link ends in; "" for another kind of link."""
+    found = _CLUSTER.search(link)
+    return f"{found.group(2)}/{found.group(3)}" if found else ""

@@ -89,10 +89,13 @@ class Recorder:
         self.backends: dict[str, Backend] = {}
         self.calls = 0
         self.unusable: set[str] = set()  # addresses
+        self.fewest = 0  # listeners that led somewhere, since a test has set it
 
     async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> Mapping[Listener, str]:
         self.listeners, self.backends = list(listeners), dict(backends)
         self.calls += 1
+        leading = [one for one in listeners if any(rule.backends for rule in one.rules)]
+        self.fewest = min(self.fewest, len(leading))
         return {one: f"{one.address} is taken" for one in listeners if one.address in self.unusable}
 
     async def stop(self) -> None:

@@ -340,6 +340,38 @@ async def check_detach(world: Estate) -> None:
     assert await back()
 
 
+@pytest.mark.parametrize("prepared", [True, False])
+def test_another_config_cluster_takes_over_what_it_has_a_gateway_for(tmp_path: Path, prepared: bool) -> None:
+    """With the Gateway of the same name nobody loses anything; an empty cluster takes the load balancer away."""
+
+    async def story() -> None:
+        async with running(estate(), tmp_path) as world:
+            await asyncio.gather(*(serve_model(one) for one in world.clusters.values()))
+            await route_traffic(world.config)
+            plane, west = world.plane, world.clusters[WEST]
+
+            async def both() -> bool:
+                return endpoints(plane) == ["europe-west4", "us-east5"]
+
+            await until(both, "endpoints of both regions")
+            if prepared:
+                await west.client.create(GATEWAYS, gateway())
+                await west.client.create(HTTP_ROUTES, route())
+            plane.fewest = len(plane.listeners)
+            spec = world.cloud.features["multiclusteringress"]["spec"]["multiclusteringress"]
+            spec["configMembership"] = spec["configMembership"].replace("east", "west")
+            await world.cloud.changed()
+
+            async def over() -> bool:
+                taken = (await verdict(west, "Programmed")).get("status") == "True"
+                return taken if prepared else not plane.listeners
+
+            await until(over, "the other cluster has taken over")
+            assert plane.fewest == (2 if prepared else 0)
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("spoil", "kind", "reason", "text"),
     [
