@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import os
 import types
 import typing as t
@@ -26,7 +25,7 @@ class Unreadable(Exception):
 
 
 def typed(cls: type[T], document: t.Any) -> T:
-    """A dataclass of str, int, float, ``X | None`` and ``tuple[dataclass, ...]`` from JSON. Raises Unreadable."""
+    """A dataclass of str, int, finite float, ``X | None`` and ``tuple[dataclass, ...]``. Raises Unreadable."""
     if not isinstance(document, dict):
         raise Unreadable(f"an object was wanted, not {_shown(document)}")
     fields = _fields(t.cast(t.Hashable, cls))
@@ -52,11 +51,11 @@ def _value(name: str, hint: t.Any, value: t.Any) -> t.Any:
         if not isinstance(value, list):
             raise Unreadable(f"{name}: a list was wanted, not {_shown(value)}")
         return tuple(typed(t.get_args(hint)[0], item) for item in value)
-    if hint is float and type(value) is int:
-        value = float(value)
-    if type(value) is not hint or (hint is float and not math.isfinite(value)):
+    # JSON's numbers are one kind, true and false are none of them, and a time is never infinite.
+    kinds = (int, float) if hint is float else hint
+    if not isinstance(value, kinds) or isinstance(value, bool) or (hint is float and not -1e300 < value < 1e300):
         raise Unreadable(f"{name}: {hint.__name__} was wanted, not {_shown(value)}")
-    return value
+    return hint(value)
 
 
 def _shown(value: t.Any) -> str:

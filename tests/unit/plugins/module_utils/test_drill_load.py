@@ -335,6 +335,7 @@ RECORD = Record("a", 1, 1.0, 1.0, 0.1, 0.05, 200, "a", 4).line()
         (RECORD.replace('"number":1', '"number":"1"'), "number: int was wanted, not '1'"),
         (RECORD.replace('"number":1', '"number":true'), "number: int was wanted, not True"),
         (RECORD.replace('"latency":0.1', '"latency":NaN'), "latency: float was wanted, not nan"),
+        (RECORD.replace('"latency":0.1', '"latency":1' + "0" * 400), "latency: float was wanted, not 1000"),
         (RECORD.replace('"tokens"', '"colour"'), "it has no key 'colour'"),
         ("[" * 100_000 + "\n", "line 2: no record of a load"),
     ],
