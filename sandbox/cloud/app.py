@@ -17,6 +17,7 @@ from .compute import Compute
 from .container import Container
 from .errors import Refusal
 from .gkehub import GkeHub
+from .gkehub_fleets import Fleets
 from .iam import Iam
 from .operations import Engine
 from .resourcemanager import ResourceManager
@@ -51,6 +52,7 @@ class Cloud:
             compute,
             Container(*parts, prefix=prefix, runtime=runtime, hub=hub),
             hub,
+            Fleets(*parts),
             usage,
             Iam(*parts),
             ResourceManager(*parts),

@@ -159,3 +159,13 @@ def _nat(project: Project, given: Json) -> Json:
         nat["logConfig"] = {"enable": False, "filter": "ALL", **nat["logConfig"]}
     nat["effectiveTcpTimeWaitTimeoutSec"] = nat.get("tcpTimeWaitTimeoutSec", 120)
     return nat
+
+
+def router_status(document: Json) -> Json:
+    """What a router's NATs hold; no VM of this cloud uses one."""
+    status: Json = {"network": document["network"]}
+    nats = [
+        {"name": nat["name"], "minExtraNatIpsNeeded": 0, "numVmEndpointsWithNatMappings": 0}
+        for nat in document.get("nats", [])
+    ]
+    return {**status, **({"natStatus": nats} if nats else {})}
