@@ -19,6 +19,7 @@ from .compute import Compute
 from .container import Container
 from .errors import Refusal
 from .gkehub import GkeHub
+from .gkehub_fleets import Fleets
 from .iam import Iam
 from .operations import Engine
 from .resourcemanager import ResourceManager
@@ -61,6 +62,7 @@ class Cloud:
             compute,
             Container(platform, prefix=prefix, runtime=runtime, hub=hub),
             hub,
+            Fleets(*parts),
             usage,
             Iam(platform),
             ResourceManager(platform),

@@ -15,7 +15,7 @@ import copy
 from collections.abc import Sequence
 
 from ..interfaces import Json
-from . import compute_groups, compute_kinds, compute_lists, compute_model, compute_networks
+from . import compute_addresses, compute_groups, compute_kinds, compute_lists, compute_model, compute_networks
 from .bodies import same_bytes
 from .catalogue import REGIONS, is_region, is_zone, zones
 from .compute_kinds import KINDS, Kind
@@ -40,6 +40,7 @@ class Compute(Service):
         kinds = "|".join(KINDS)
         many = f"{where}/{{collection:{kinds}}}"
         return (
+            ("GET", f"{root}/aggregated/subnetworks/listUsable", self._usable),
             ("GET", f"{root}/aggregated/{{collection:{kinds}}}", self._aggregated),
             ("GET", f"{root}/{{collection:regions|zones}}", self._places),
             ("GET", f"{root}/{{collection:regions|zones}}/{{name}}", self._place),
@@ -47,6 +48,11 @@ class Compute(Service):
             ("POST", f"{operation}/wait", self._wait),
             ("GET", f"{where}/operations", self._operations),
             ("GET", f"{where}/instanceGroupManagers/{{name}}", self._group),
+            (
+                "GET",
+                f"{root}/{{scope:regions/[^/]+}}/{{collection:routers}}/{{name}}/getRouterStatus",
+                self._router_status,
+            ),
             ("GET", many, self._list),
             ("POST", many, self._insert),
             ("GET", f"{many}/{{name}}", self._get),
@@ -70,6 +76,15 @@ class Compute(Service):
 
     async def _aggregated(self, call: Call) -> Json:
         return compute_lists.aggregated(call, KINDS[call.params["collection"]])
+
+    async def _usable(self, call: Call) -> Json:
+        paths = (path for path in call.project.compute if "/subnetworks/" in path)
+        items = [compute_networks.usable(call.project.compute[path]) for path in paths]
+        path = f"projects/{call.project.id}/aggregated/subnetworks/listUsable"
+        return compute_lists.answer(call, "compute#usableSubnetworksAggregatedList", items, path)
+
+    async def _router_status(self, call: Call) -> Json:
+        return {"kind": "compute#routerStatusResponse", "result": compute_addresses.router_status(self._find(call))}
 
     async def _project(self, call: Call) -> Json:
         project = call.project

@@ -175,3 +175,13 @@ def _link_rules(project: Project, nat: Json) -> None:
         for key in ("sourceNatActiveIps", "sourceNatDrainIps"):
             if key in action:
                 action[key] = [full_link(project, link) for link in action[key]]
+
+
+def router_status(document: Json) -> Json:
+    """What a router's NATs hold; no VM of this cloud uses one."""
+    status: Json = {"network": document["network"]}
+    nats = [
+        {"name": nat["name"], "minExtraNatIpsNeeded": 0, "numVmEndpointsWithNatMappings": 0}
+        for nat in document.get("nats", [])
+    ]
+    return {**status, **({"natStatus": nats} if nats else {})}

@@ -139,6 +139,18 @@ def subnetwork(project: Project, document: Json, body: Json) -> None:
         document["logConfig"] = {**defaults, **document["logConfig"]}
 
 
+def usable(document: Json) -> Json:
+    """A subnetwork in the list of those that the caller may use."""
+    shown: Json = {
+        key: document[key] for key in ("network", "ipCidrRange", "purpose", "role", "stackType") if key in document
+    }
+    answer: Json = {"subnetwork": document["selfLink"], **shown}
+    if document.get("secondaryIpRanges"):
+        keys = ("rangeName", "ipCidrRange")
+        answer["secondaryIpRanges"] = [{key: one[key] for key in keys} for one in document["secondaryIpRanges"]]
+    return answer
+
+
 def _check_purpose(project: Project, document: Json) -> None:
     purpose = document.setdefault("purpose", "PRIVATE")
     role = document.get("role")

@@ -34,3 +34,10 @@ FEATURE: Message = {
     **of(OBJECT, "state resourceState fleetDefaultMemberConfig"),
     "unreachable": ANY,
 }
+
+FLEET_MUTABLE = ("displayName", "labels", "defaultClusterConfig")
+FLEET: Message = {
+    **of(STRING, "name displayName createTime updateTime deleteTime uid"),
+    "labels": STRING_MAP,
+    **of(OBJECT, "state defaultClusterConfig"),
+}

@@ -37,6 +37,7 @@ class ResourceManager(Service):
             ("POST", f"{one}:getIamPolicy", self._get_policy),
             ("POST", f"{one}:setIamPolicy", self._set_policy),
             ("POST", f"{one}:testIamPermissions", self._test_permissions),
+            ("POST", f"{one}:getAncestry", self._get_ancestry),
             ("GET", one, self._get),
             ("DELETE", one, self._delete),
             ("POST", f"{root}/projects", self._create),
@@ -73,6 +74,10 @@ class ResourceManager(Service):
         call.project.document["lifecycleState"] = "DELETE_REQUESTED"
         self.store.changed()
         return {}
+
+    async def _get_ancestry(self, call: Call) -> Json:
+        """The project alone: there is no organization here."""
+        return {"ancestor": [{"resourceId": {"type": "project", "id": call.project.id}}]}
 
     async def _get_policy(self, call: Call) -> Json:
         return policies.read(self.store, resource(call.project))

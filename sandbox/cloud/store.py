@@ -43,6 +43,7 @@ class Project:
     pending: set[str] = dataclasses.field(default_factory=set)  # compute paths whose insert still runs
     clusters: dict[ClusterKey, Json] = dataclasses.field(default_factory=dict)
     memberships: dict[str, Json] = dataclasses.field(default_factory=dict)  # full name -> document
+    fleet: Json | None = None
     features: dict[str, Json] = dataclasses.field(default_factory=dict)  # feature id -> document
     accounts: dict[str, Json] = dataclasses.field(default_factory=dict)  # email -> document
     agents: set[str] = dataclasses.field(default_factory=set)  # emails of Google's own service agents

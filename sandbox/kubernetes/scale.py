@@ -71,7 +71,8 @@ def _applied(old: Json, config: t.Any, options: Options) -> Json:
     if not isinstance(config, dict) or (config.get("apiVersion"), config.get("kind")) != (SCALE.api_version, "Scale"):
         kind = config if not isinstance(config, dict) else f"{config.get('apiVersion')}, Kind={config.get('kind')}"
         raise bad_request(f"invalid object type: {kind}")
-    config = {**config, "metadata": dict(config.get("metadata") or {})}
+    config = clone(config)
+    objects.address(SCALE, old["metadata"].get("namespace", ""), config, old["metadata"]["name"])
     wanted = config["metadata"].pop("resourceVersion", None)
     new = apply.server_side_apply(
         old, config, manager=options.manager, force=options.force, schema=SCALE.schema, subresource="scale", now=""

@@ -52,6 +52,12 @@ def test_the_network_of_the_chain(gcloud: Gcloud) -> None:
     )
     assert gcloud(*nats, "describe", "nat", "--router=egress", HERE)["logConfig"]["filter"] == "ERRORS_ONLY"
 
+    status = gcloud(compute, "routers", "get-status", "egress", HERE)
+    assert [nat["name"] for nat in status["result"]["natStatus"]] == ["nat"]
+    usable = gcloud(*subnets, "list-usable", f"--project={gcloud.project}")
+    assert {"nodes", "proxies"} <= {one["subnetwork"].rpartition("/")[2] for one in usable}
+    assert "truth" in [network["name"] for network in gcloud(compute, "networks", "list")]
+
     assert "being used" in gcloud.refused(compute, "networks", "delete", "truth")
     gcloud(*nats, "delete", "nat", "--router=egress", HERE)
     gcloud(compute, "routers", "delete", "egress", HERE)

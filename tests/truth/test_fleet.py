@@ -36,6 +36,15 @@ def test_a_cluster_is_registered_once_and_serves_as_config_membership(gcloud: Gc
     assert "infrastructureType" not in live
     assert [member["name"] for member in gcloud(*memberships, "list")] == [live["name"]]
 
+    fleet = gcloud("container", "fleet", "describe")
+    assert (fleet["name"], fleet["state"]["code"]) == (
+        f"projects/{gcloud.project}/locations/global/fleets/default",
+        "READY",
+    )
+    assert [one["uid"] for one in gcloud("container", "fleet", "list")] == [fleet["uid"]]
+    gcloud("container", "fleet", "update", "--display-name=serving")
+    assert gcloud("container", "fleet", "describe")["displayName"] == "serving"
+
     gcloud("container", "fleet", "multi-cluster-services", "enable")
     gcloud("container", "fleet", "ingress", "enable", f"--config-membership={live['name']}")
     feature = gcloud("container", "fleet", "ingress", "describe")
@@ -47,3 +56,6 @@ def test_a_cluster_is_registered_once_and_serves_as_config_membership(gcloud: Gc
     gcloud("container", "fleet", "multi-cluster-services", "disable")
     gcloud(*memberships, "unregister", cluster, f"--gke-cluster={ZONE}/{cluster}")
     assert gcloud(*memberships, "list") == []
+    gcloud("container", "fleet", "delete")
+    assert "not found" in gcloud.refused("container", "fleet", "describe")
+    gcloud("container", "fleet", "create", "--display-name=again")

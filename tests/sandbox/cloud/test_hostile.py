@@ -166,6 +166,10 @@ CASES: dict[str, list[Case]] = {
             },
             [FEATURE],
         ),
+        (
+            {**HUB, "fleet": "default", "?": "updateMask=labels,displayName"},
+            [{"displayName": "fleet", "labels": {"a": "b"}}],
+        ),
     ],
     "iam": [
         (
