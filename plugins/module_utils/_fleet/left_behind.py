@@ -43,9 +43,9 @@ def check_clusters(clusters: Mapping[str, t.Any]) -> dict[str, list[str]]:
     """By LOCATION/NAME, or by /NAME where nobody says where the cluster is. Raises InvalidOption."""
     for name, pools in clusters.items():
         if name.count("/") != 1 or name.endswith("/"):
-            raise InvalidOption("clusters", name, "LOCATION/NAME, with the names of its node pools")
+            raise InvalidOption("clusters", name, "give LOCATION/NAME, with the names of its node pools")
         if not isinstance(pools, list):
-            raise InvalidOption(f"clusters.{name}", pools, "a list of names of node pools")
+            raise InvalidOption(f"clusters.{name}", pools, "give a list of names of node pools")
     return {name: [str(pool) for pool in pools] for name, pools in clusters.items()}
 
 

@@ -38,9 +38,9 @@ def info(call: Call) -> Json:
     """The core of module serving_info."""
     params = call.params
     if not 1 <= params["port"] <= 65535:
-        raise InvalidOption("port", params["port"], "a port from 1 to 65535")
+        raise InvalidOption("port", params["port"], "give a port from 1 to 65535")
     if params["request_timeout"] <= 0:
-        raise InvalidOption("request_timeout", params["request_timeout"], "seconds, more than 0")
+        raise InvalidOption("request_timeout", params["request_timeout"], "give seconds, more than 0")
     look = Look(call)
     if params["follow_route"]:
         look.follow()
