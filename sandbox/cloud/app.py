@@ -62,7 +62,7 @@ class Cloud:
             compute,
             Container(platform, prefix=prefix, runtime=runtime, hub=hub),
             hub,
-            Fleets(*parts),
+            Fleets(platform),
             usage,
             Iam(platform),
             ResourceManager(platform),
