@@ -160,7 +160,7 @@ def test_a_foreign_inventory_is_told_what_it_needs(playbook: str, inventory: str
 
 
 def test_single_roles_in_an_estate_of_its_own(tmp_path: Path) -> None:
-    """Groups with other names, two of the roles, variables from the play, and a host for every region."""
+    """A group of another name, none for a Gateway that there is not, two of the roles, variables from the play."""
     hosts = {
         "serving": {
             "hosts": {
@@ -172,10 +172,9 @@ def test_single_roles_in_an_estate_of_its_own(tmp_path: Path) -> None:
                 for number, (region, zone) in enumerate({EAST: "us-east5-b", WEST: "europe-west4-a"}.items())
             }
         },
-        "serving_config": {"hosts": {EAST: None}},
     }
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
-    task = {"group": "serving", "config_group": "serving_config", "roles": ["network", "cluster"]}
+    task = {"group": "serving", "roles": ["network", "cluster"]}
     play: dict[str, t.Any] = {
         "hosts": "serving",
         "gather_facts": False,

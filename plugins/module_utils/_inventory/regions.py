@@ -18,30 +18,27 @@ from .estate import Estate, Problem, Region, listed, shown
 # Where an estate names what is newer than the catalogue.
 REMEDY = "if Google has it by now, say so in catalogue_zones ({zone: [machine types]})"
 
-# Made once for all regions, or the same for all clients, so every region must say the same.
-SHARED = (
-    "gcp_project",
-    "network_project",
-    "network_name",
-    "network_mtu",
-    "network_serving_port",
-    "model_name",
-    "model_namespace",
-    "model_port",
-    "model_repository",
-    "model_revision",
-    "model_bucket",
-    "model_bucket_location",
-    "model_service_account",
-    "model_kubernetes_service_account",
-    "fleet_location",
-    "fleet_config_membership",
-    "gateway_name",
-    "gateway_namespace",
-    "gateway_model",
-    "gateway_model_port",
-    "gateway_port",
-)
+# What every region must say alike, by the role that makes it once for all of them.
+SHARED: dict[str, tuple[str, ...]] = {
+    "network": ("gcp_project", "network_project", "network_name", "network_mtu", "network_serving_port"),
+    "model": ("model_bucket", "model_bucket_location", "model_service_account"),
+    "fleet": ("fleet_location", "fleet_config_membership"),
+    # One gateway sends the same requests to all of them.
+    "gateway": (
+        "model_name",
+        "model_namespace",
+        "model_port",
+        "model_repository",
+        "model_revision",
+        "gateway_name",
+        "gateway_namespace",
+        "gateway_model",
+        "gateway_model_port",
+        "gateway_port",
+    ),
+}
+# Roles that ask which region holds the Gateway.
+CONFIGURED = frozenset({"fleet", "gateway", "failover"})
 # What two regions cannot both have: the options that together name one thing.
 DISTINCT = (
     (("network_project", "network_name", "network_region"), "network_region", "proxy-only subnet and gateway address"),
@@ -70,6 +67,8 @@ def judge(region: Region, estate: Estate) -> Iterator[Problem]:
 
 def _config(estate: Estate) -> Iterator[Problem]:
     hosts = estate.config_regions
+    if not estate.roles & CONFIGURED:
+        return
     if len(hosts) != 1:
         yield Problem(
             region="",
@@ -104,7 +103,7 @@ def _forks(estate: Estate) -> Iterator[Problem]:
 
 def _shared(estate: Estate) -> Iterator[Problem]:
     differing: list[str] = []
-    for option in SHARED:
+    for option in (option for role, options in SHARED.items() if estate.uses(role) for option in options):
         said: dict[str, list[Region]] = {}
         for region in estate.regions:
             if (value := region.get(option)) is not None:

@@ -227,5 +227,5 @@ def test_whatever_is_given_is_judged_and_never_an_error(right: Estate, data: st.
 
 def test_a_region_without_a_value_is_no_error() -> None:
     bare = Region(host="bare", values={})
-    read = Estate((bare,), (), {}, frozenset(), frozenset({"bare"}), forks=1)
+    read = Estate((bare,), (), {}, frozenset({"fleet"}), frozenset({"bare"}), forks=1)
     assert [problem.option for problem in judge(read)] == ["group config_region"]
