@@ -4,18 +4,18 @@
 
 """Changed model servers go out one region at a time, and nobody is without an answer.
 
-Every test leaves the estate as it found it.
+The tests go on where the one before has ended, and each leaves a converged estate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import datetime
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from tests.e2e.estate import Estate, Run
+from tests.e2e.estate import ROOT, Estate, Run
 
 # In the order in which they are replaced, which is the inventory's.
 CLUSTERS = {"europe-west4": "europe-west4-a/gke-europe-west4", "us-east5": "us-east5-b/gke-us-east5"}
@@ -131,30 +131,47 @@ def wait_until(condition: t.Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.3)
 
 
-def test_our_own_time_outs_are_no_change(built: Estate) -> None:
-    waits = {"model_wait_timeout": 100, "model_download_timeout": 200, "gateway_wait_timeout": 300}
-    check = built.play("site.yml", "--check", "-e", json.dumps(waits))
-    assert (check.code, check.changed()) == (0, 0), check.output
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    """Two regions of its own, whose inventory the tests change; a server counts as hung after three seconds."""
+    directory = tmp_path_factory.mktemp("rollout")
+    shutil.copytree(ROOT / "inventories" / "sandbox", directory / "inventory")
+    estate = Estate(directory, directory / "inventory")
+    state(estate, model_hang_timeout=3)
+    try:
+        build = estate.play("site.yml")
+        assert build.code == 0, build.output
+        yield estate
+    finally:
+        assert estate.sandbox("stop").code == 0
 
 
-def test_check_tells_which_regions_would_be_replaced_in_which_order(built: Estate) -> None:
-    before = {region: image(built, region) for region in CLUSTERS}
-    check = built.play("site.yml", "--check", "-e", "model_image=vllm/vllm-tpu:v9.9.9")
+def state(estate: Estate, **variables: t.Any) -> None:
+    """Have the inventory say this, on top of what it says."""
+    path = estate.inventory / "group_vars" / "all" / "stated.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(known | variables))
+
+
+def test_check_tells_which_regions_would_be_replaced_in_which_order(estate: Estate) -> None:
+    before = {region: image(estate, region) for region in CLUSTERS}
+    check = estate.play("site.yml", "--check", "-e", "model_image=vllm/vllm-tpu:v9.9.9")
     assert (check.code, check.changed()) == (0, 2), check.output
     assert told_order(check) == [FIRST, SECOND], check.output
     assert "would change" in check.output
-    assert {region: image(built, region) for region in CLUSTERS} == before
+    assert {region: image(estate, region) for region in CLUSTERS} == before
 
 
-def test_a_new_image_leaves_nobody_without_an_answer(built: Estate) -> None:
-    old = {region: server(built, region) for region in CLUSTERS}
-    with Load(urls(built)) as load:
-        run = built.play("site.yml", "-e", "model_image=vllm/vllm-tpu:v9.9.9", "-e", "model_hang_timeout=3")
+def test_a_new_image_leaves_nobody_without_an_answer(estate: Estate) -> None:
+    old = {region: server(estate, region) for region in CLUSTERS}
+    state(estate, model_image="vllm/vllm-tpu:v9.9.9")
+    with Load(urls(estate)) as load:
+        run = estate.play("site.yml")
     assert run.code == 0, run.output
     assert load.lost == [], f"{len(load.lost)} lost, {load.served}"
-    new = {region: server(built, region) for region in CLUSTERS}
+    new = {region: server(estate, region) for region in CLUSTERS}
     for region, other in ((FIRST, SECOND), (SECOND, FIRST)):
-        assert image(built, region) == "vllm/vllm-tpu:v9.9.9"
+        assert image(estate, region) == "vllm/vllm-tpu:v9.9.9"
         assert new[region]["metadata"]["uid"] != old[region]["metadata"]["uid"]
         # Clients were at home before and after, and next door meanwhile.
         assert load.served[region, region] and load.served[region, other], load.served
@@ -162,95 +179,58 @@ def test_a_new_image_leaves_nobody_without_an_answer(built: Estate) -> None:
     assert ready_since(new[FIRST]) <= moment(new[SECOND]["metadata"]["creationTimestamp"])
 
 
-def test_a_server_that_hangs_is_started_again(built: Estate) -> None:
-    """With the change of before: hung after three seconds. Its process is stopped, not ended."""
-    before = server(built, SECOND)
+def test_a_rollout_that_fails_stops_in_its_first_region_and_the_other_is_left_alone(estate: Estate) -> None:
+    kept = server(estate, SECOND)["metadata"]["uid"]
+    broken = ["-e", json.dumps({"model_extra_args": ["--max-num-seqs=none"], "model_wait_timeout": 25})]
+    failed = estate.play("site.yml", *broken)
+    assert failed.code != 0
+    assert "Replace | Change the model server and wait until it serves" in failed.output
+    assert (failed.recap()[FIRST]["failed"], failed.recap()[SECOND]["changed"]) == (1, 0), failed.output
+    # Not even when the first one is left out: it would be the last that serves.
+    refused = estate.play("site.yml", *broken, "--limit", SECOND, "--tags", "model")
+    assert refused.code != 0
+    assert f"{SECOND} keeps the model server that it has" in refused.output
+    assert "-e model_allow_outage=true" in refused.output
+    assert server(estate, SECOND)["metadata"]["uid"] == kept
+
+    # Somebody tries something by hand: it is not undone without a word.
+    kubectl(estate, FIRST, "set", "image", f"deployment/{MODEL}", "vllm=no/such:image")
+    foreign = estate.play("site.yml", "--check")
+    assert foreign.code != 0
+    assert "kubectl-set" in foreign.output and ".spec.template" in foreign.output
+    mended = estate.play("site.yml", "-e", "model_force_conflicts=true")
+    assert mended.code == 0, mended.output
+    assert (mended.recap()[FIRST]["changed"], mended.recap()[SECOND]["changed"]) == (1, 0), mended.output
+    assert image(estate, FIRST) == image(estate, SECOND)
+    assert server(estate, SECOND)["metadata"]["uid"] == kept
+
+
+def test_a_server_that_hangs_is_started_again(estate: Estate) -> None:
+    """Its process is stopped, not ended."""
+    name = server(estate, SECOND)["metadata"]["name"]
 
     def restarts() -> int:
-        return int(server(built, SECOND)["status"]["containerStatuses"][0]["restartCount"])
+        return int(server(estate, SECOND)["status"]["containerStatuses"][0]["restartCount"])
 
-    [pid] = [
-        load["pid"]
-        for load in built.status()["workloads"]
-        if load["pod"] == before["metadata"]["name"] and load["container"] == "vllm"
-    ]
-    count = restarts()
-    os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: restarts() > count, 180)
-    run = built.play("site.yml")
+    running = [load for load in estate.status()["workloads"] if (load["pod"], load["container"]) == (name, "vllm")]
+    before = restarts()
+    os.kill(running[0]["pid"], signal.SIGSTOP)
+    wait_until(lambda: restarts() > before, 180)
+
+
+def test_weights_that_were_lost_or_cut_off_are_fetched_again(estate: Estate) -> None:
+    [folder] = (estate.directory / "sandbox").rglob("gemma-3-27b-it/main")
+    whole = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    lost, cut = sorted(whole)[:2]
+    (folder / lost).unlink()
+    (folder / cut).write_bytes(whole[cut][:-100])
+    run = estate.play("site.yml")
     assert run.code == 0, run.output
-    assert run.changed() == 2, run.output  # the default image and patience again
-    assert {image(built, region) for region in CLUSTERS} == {"vllm/vllm-tpu:v0.11.1"}
-
-
-@contextlib.contextmanager
-def broken_in_the_first_region(estate: Estate) -> Iterator[Run]:
-    """A server that ends at once; afterwards the inventory's server, which is a change of the first region's alone."""
-    yield estate.play("site.yml", *BROKEN)
-    mended = estate.play("site.yml")
-    assert mended.code == 0, mended.output
-    assert mended.recap()[SECOND]["changed"] == 0
-    assert {region: image(estate, region) for region in CLUSTERS} == dict.fromkeys(CLUSTERS, "vllm/vllm-tpu:v0.11.1")
-
-
-BROKEN = ("-e", json.dumps({"model_extra_args": ["--max-num-seqs=none"], "model_wait_timeout": 25}))
-
-
-def test_a_rollout_that_fails_stops_in_its_first_region(built: Estate) -> None:
-    kept = server(built, SECOND)["metadata"]["uid"]
-    with broken_in_the_first_region(built) as run:
-        assert run.code != 0
-        assert "Replace | Change the model server and wait until it serves" in run.output
-        assert "PLAY RECAP" in run.output and run.recap()[FIRST]["failed"] == 1
-        with Load(urls(built)) as load:
-            again = built.play("site.yml", *BROKEN)
-        assert again.code != 0
-        # What has been changed must serve before the next region is touched.
-        assert again.recap()[SECOND]["changed"] == 0, again.output
-        assert server(built, SECOND)["metadata"]["uid"] == kept
-        assert load.lost == [] and load.served[FIRST, SECOND]
-    assert server(built, SECOND)["metadata"]["uid"] == kept
-
-
-@pytest.mark.parametrize("allowed", [False, True])
-def test_the_last_region_that_serves_is_left_alone(built: Estate, allowed: bool) -> None:
-    """The other one has been scaled to nought by hand, and this run leaves it out."""
-    change = ["-e", "model_image=vllm/vllm-tpu:v9.9.9", "--limit", FIRST, "--tags", "model"]
-    kubectl(built, SECOND, "scale", f"deployment/{MODEL}", "--replicas=0")
-    try:
-        run = built.play("site.yml", *change, "-e", f"model_allow_outage={str(allowed).lower()}")
-        assert (run.code == 0) is allowed, run.output
-        assert (image(built, FIRST) == "vllm/vllm-tpu:v9.9.9") is allowed
-        assert ("accept the outage with -e model_allow_outage=true" in run.output) is not allowed
-    finally:
-        kubectl(built, SECOND, "scale", f"deployment/{MODEL}", "--replicas=1")
-    back = built.play("site.yml", "-e", "model_force_conflicts=true")
-    assert back.code == 0, back.output
-    assert image(built, FIRST) == "vllm/vllm-tpu:v0.11.1"
-
-
-def test_an_image_that_was_set_by_hand_is_taken_back_on_the_users_word(built: Estate) -> None:
-    kubectl(built, FIRST, "set", "image", f"deployment/{MODEL}", "vllm=vllm/vllm-tpu:by-hand")
-    refused = built.play("site.yml")
-    assert refused.code != 0
-    assert "kubectl-set" in refused.output and ".spec.template" in refused.output
-    taken = built.play("site.yml", "-e", "model_force_conflicts=true")
-    assert taken.code == 0, taken.output
-    assert image(built, FIRST) == "vllm/vllm-tpu:v0.11.1"
-    again = built.play("site.yml", "--check")
-    assert (again.code, again.changed()) == (0, 0), again.output
-
-
-def test_weights_that_were_lost_or_cut_off_are_fetched_again(built: Estate) -> None:
-    [folder] = (built.directory / "sandbox").rglob("gemma-3-27b-it/main")
-    shards = sorted(folder.glob("*.safetensors"))
-    whole = {path.name: path.read_bytes() for path in shards}
-    shards[1].unlink()
-    shards[2].write_bytes(whole[shards[2].name][:-100])
-    check = built.play("site.yml", "--check")
-    assert check.code == 0 and check.recap()["us-east5"]["changed"] > 0, check.output
-    run = built.play("site.yml")
-    assert run.code == 0, run.output
+    assert run.changed() == 2, run.output  # the Job that was complete is gone, and a new one is there
     assert {path.name: path.read_bytes() for path in folder.glob("*.safetensors")} == whole
-    again = built.play("site.yml", "--check")
-    assert (again.code, again.changed()) == (0, 0), again.output
+
+
+def test_our_own_time_outs_are_no_change(estate: Estate) -> None:
+    waits = {"model_wait_timeout": 100, "model_download_timeout": 200, "gateway_wait_timeout": 300}
+    check = estate.play("site.yml", "--check", "-e", json.dumps(waits))
+    assert (check.code, check.changed()) == (0, 0), check.output
