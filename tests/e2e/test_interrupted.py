@@ -83,7 +83,7 @@ def test_a_kill_leaves_no_process_of_a_run(tmp_path: Path) -> None:
 def test_a_run_after_killed_ones_builds_everything_once(region: Estate, undisturbed: Census) -> None:
     for task in (
         "Traffic | Give the nodes a way out",  # the cluster is being created
-        "Start | Apply what fetches the weights",  # so are node pool and features
+        "Start | Apply what serves the model",  # so are node pool and features
         "Ready | Wait until the model is served",
     ):
         with Playing(region, "site.yml") as playing:
