@@ -6,7 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inventory_judge
-short_description:
+short_description: Judge a whole inventory before anything is made of it
+version_added: 1.0.0
+author: aiserving.gke contributors (@aiserving)
+description:
   - Reads the variables that the collection's roles would see on every host of a group of regions, and fails with
     all that is wrong in one list. Each problem names the option, where it stands, what was given and what would be
     right.

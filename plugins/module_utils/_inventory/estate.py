@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Iterable, Mapping
 
 Json = dict[str, t.Any]
-Path = tuple[str | int, ...]
+Path = tuple[t.Any, ...]  # keys of dictionaries and numbers of items
 
 LONGEST = 100  # characters of a value that a message quotes
 

@@ -89,7 +89,7 @@ def _size(region: Region, able: Sequence[Nodes], resource: str, count: int) -> I
         return
     largest = max(pool.devices[resource] for pool in single)
     if count > largest:
-        machine = next(pool.machine for pool in single if pool.devices[resource] == largest)
+        [machine, *_others] = [pool.machine for pool in single if pool.devices[resource] == largest]
         yield region.problem(
             "model_accelerator_count", f"is more than a node has: {machine} has {largest}", f"give at most {largest}"
         )
