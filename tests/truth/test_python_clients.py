@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 import typing as t
 from collections.abc import Callable, Iterator
 
-import google.cloud.compute_v1 as compute_v1  # spelled so that mypy can do without what only `make truth` installs
-import google.cloud.gkehub_v1 as gkehub_v1
 import pytest
 from google.api_core import exceptions
 from google.cloud import container_v1
@@ -21,6 +20,10 @@ from google.cloud.storage import Client as StorageClient
 from google.oauth2.credentials import Credentials
 
 Json = dict[str, t.Any]
+
+# Imported by name, so that mypy can do without what only `make truth` installs.
+compute_v1: t.Any = importlib.import_module("google.cloud.compute_v1")
+gkehub_v1: t.Any = importlib.import_module("google.cloud.gkehub_v1")
 
 DEADLINE = 60.0
 LOCATION = "us-east5-b"
@@ -44,7 +47,7 @@ def clusters(host: str, credentials: Credentials) -> container_v1.ClusterManager
 
 
 @pytest.fixture(scope="module")
-def fleet(host: str, credentials: Credentials) -> gkehub_v1.GkeHubClient:
+def fleet(host: str, credentials: Credentials) -> t.Any:
     transport = GkeHubRestTransport(host=f"{host}/gkehub", credentials=credentials, url_scheme="http")
     return gkehub_v1.GkeHubClient(transport=transport)
 
@@ -103,7 +106,7 @@ def test_a_pool_with_managed_dranet(clusters: container_v1.ClusterManagerClient,
         clusters.get_node_pool(name=f"{cluster}/nodePools/tpu")
 
 
-def test_a_fleet_with_its_features(fleet: gkehub_v1.GkeHubClient, cluster: str, enabled: Json) -> None:
+def test_a_fleet_with_its_features(fleet: t.Any, cluster: str, enabled: Json) -> None:
     parent = f"projects/{enabled['project']}/locations/global"
     member = gkehub_v1.Membership(
         endpoint={"gke_cluster": {"resource_link": f"//container.googleapis.com/{cluster}"}},
@@ -140,7 +143,7 @@ def test_a_network_changes_under_its_fingerprints(host: str, credentials: Creden
     # The futures of these clients poll at Google's address; the operations' own clients poll where they are told.
     everywhere, regional = client(compute_v1.GlobalOperationsClient), client(compute_v1.RegionOperationsClient)
 
-    def run(operation: compute_v1.Operation) -> None:
+    def run(operation: t.Any) -> None:
         where = {"project": project, "operation": operation.name}
         if operation.region:
             ended = regional.wait(**where, region=operation.region.rpartition("/")[2])

@@ -89,7 +89,9 @@ def test_a_server_is_hung_exactly_as_long_as_work_is_there_and_nothing_moves(loo
 @given(st.lists(st.tuples(st.floats(0.1, 9), st.integers(1, 10**9)), max_size=40))
 def test_a_saturated_server_is_never_hung(looks: list[tuple[float, int]]) -> None:
     """However long it has been full, and however little it does between two looks."""
-    assert all(standstill == 0 for _now, standstill, *_ in still([(pause, growth, True) for pause, growth in looks]))
+    assert all(
+        standstill == 0 for _now, standstill, *_rest in still([(pause, growth, True) for pause, growth in looks])
+    )
 
 
 def test_a_server_that_was_started_again_is_judged_anew() -> None:
