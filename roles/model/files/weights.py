@@ -107,14 +107,12 @@ def download(target):
     """Fetch what differs from the manifest. It pins the commit: what is repaired later fits what was there before."""
     repository, token = os.environ["MODEL_REPOSITORY"], os.environ.get("HF_TOKEN") or None
     known = read(target / MANIFEST)
-    first = known is None
-    if first:
+    if known is None:
         known = ask_hub(repository, os.environ["MODEL_REVISION"], token)
         target.mkdir(parents=True, exist_ok=True)
         (target / MANIFEST).write_text(json.dumps(known, indent=1))
-    lacks = differing(target, known["files"])
-    if first or lacks:
-        print(f"{target}: fetching {told(lacks) or 'what has changed'}", flush=True)
+    if lacks := differing(target, known["files"]):
+        print(f"{target}: {told(lacks)}; fetching", flush=True)
         for name in lacks:
             # For the hub's client a file that is there is a whole one.
             (target / name).unlink(missing_ok=True)
@@ -122,7 +120,7 @@ def download(target):
             repo_id=repository,
             revision=known["revision"],
             local_dir=str(target),
-            allow_patterns=None if first else [glob.escape(name) for name in lacks],
+            allow_patterns=[glob.escape(name) for name in lacks],
             token=token,
         )
     if lacks := differing(target, known["files"]):
