@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 import typing as t
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -17,8 +16,8 @@ from google.cloud import container_v1
 from google.cloud.container_v1.services.cluster_manager.transports.rest import ClusterManagerRestTransport
 from google.oauth2.credentials import Credentials
 
-from tests.e2e.clients import Clients
 from tests.e2e.estate import Estate
+from tests.e2e.load import Load
 
 PARENT = "projects/sandbox-project/locations/us-east5-b"
 CLUSTER = f"{PARENT}/clusters/gke-us-east5"
@@ -38,8 +37,8 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
 
 
 @pytest.fixture(scope="module")
-def clients(estate: Estate) -> Iterator[Clients]:
-    with Clients({listener["region"]: listener["url"] for listener in estate.status()["listeners"]}) as asking:
+def clients(estate: Estate) -> Iterator[Load]:
+    with Load({listener["region"]: listener["url"] for listener in estate.status()["listeners"]}) as asking:
         yield asking
 
 
@@ -61,19 +60,18 @@ def until(look: t.Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def lost(estate: Estate, clients: Clients) -> float:
+def lost(estate: Estate, clients: Load) -> float:
     """The moment at which the cluster was deleted."""
-    until(lambda: len(clients.asked) > 20, "clients ask")
-    assert not clients.lost(0, CONFIG) and not clients.lost(0, OTHER)
+    until(lambda: clients.at_home(0), "every region serves its own clients")
     api, moment = google(estate), time.monotonic()
     operation = api.delete_cluster(name=CLUSTER)
     name = f"{PARENT}/operations/{operation.name}"
     until(lambda: api.get_operation(name=name).status == container_v1.Operation.Status.DONE, "the cluster is deleted")
-    until(lambda: clients.since(0, CONFIG)[-1].served_by == OTHER, "the other region takes over")
+    until(lambda: clients.last(CONFIG) == OTHER, "the other region takes over")
     return moment
 
 
-def test_the_site_does_not_make_it_anew_by_itself(estate: Estate, clients: Clients, lost: float) -> None:
+def test_the_site_does_not_make_it_anew_by_itself(estate: Estate, clients: Load, lost: float) -> None:
     for arguments in (("--check",), ()):
         run = estate.play("site.yml", *arguments)
         assert run.code != 0 and run.changed() == 0, run.output
@@ -82,37 +80,34 @@ def test_the_site_does_not_make_it_anew_by_itself(estate: Estate, clients: Clien
         found.name for found in google(estate).list_clusters(parent="projects/sandbox-project/locations/-").clusters
     ]
     assert names == ["gke-europe-west4"]
-    assert not clients.lost(lost, OTHER)
-    assert clients.since(0, CONFIG)[-1].served_by == OTHER
+    assert not clients.lost(OTHER, lost).requests
+    assert clients.last(CONFIG) == OTHER
 
 
-def test_the_other_regions_are_looked_after_without_it(estate: Estate, clients: Clients, lost: float) -> None:
+def test_the_other_regions_are_looked_after_without_it(estate: Estate, clients: Load, lost: float) -> None:
     for arguments in (("--check",), ()):
         run = estate.play("site.yml", "--limit", OTHER, *arguments)
         assert run.code == 0, run.output
         assert run.changed() == 0, run.output
         assert "left behind" not in run.output
-    assert not clients.lost(lost, OTHER)
+    assert not clients.lost(OTHER, lost).requests
 
 
-def test_made_anew_it_joins_with_its_gateway(estate: Estate, clients: Clients, lost: float) -> None:
+def test_made_anew_it_joins_with_its_gateway(estate: Estate, clients: Load, lost: float) -> None:
     began = time.monotonic()
     run = estate.play("site.yml", "-e", "fleet_replace_membership=true")
     assert run.code == 0, run.output
-    until(lambda: clients.since(began, CONFIG)[-1].served_by == CONFIG, "the region serves its own clients")
+    until(lambda: clients.last(CONFIG) == CONFIG, "the region serves its own clients")
     gateway = json.loads(estate.kubectl("us-east5-b/gke-us-east5", "get", "gateway,httproute", "-o", "json").output)
     made = [item["metadata"]["creationTimestamp"] for item in gateway["items"]]
     assert len(made) == 2 and max(made) <= joined(estate)
     for region in (CONFIG, OTHER):
-        assert not clients.lost(began, region), "the gateway must not go while it moves"
+        assert not clients.lost(region, began).requests, "the gateway must not go while it moves"
     again = estate.play("site.yml")
     assert (again.code, again.changed()) == (0, 0), again.output
 
 
 def joined(estate: Estate) -> str:
     """When the config cluster became a member, to the second."""
-    status = estate.status()
-    url = f"{status['endpoints']['gkehub']}v1/projects/sandbox-project/locations/global/memberships/gke-us-east5"
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {status['token']}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return f"{json.load(answer)['createTime'][:19]}Z"
+    membership = estate.google("gkehub", "v1/projects/sandbox-project/locations/global/memberships/gke-us-east5")
+    return f"{membership['createTime'][:19]}Z"

@@ -10,7 +10,7 @@ import dataclasses
 import re
 
 from tests.e2e.estate import Run
-from tests.gameday.load import Loss
+from tests.e2e.load import Loss
 
 LIMIT = 120.0  # seconds that a run may take when something is broken
 

@@ -12,9 +12,9 @@ import time
 import pytest
 
 from tests.e2e.estate import Estate, Run
+from tests.e2e.load import Load
 from tests.gameday.conftest import site
 from tests.gameday.incidents import BOTH, DEADLINE, INCIDENTS, Incident, until
-from tests.gameday.load import Load
 from tests.gameday.rows import Outcome, reason, said
 
 # Seconds without a lost request after which the loss is over, and that it may take until then.

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.census import differences
 from tests.e2e.estate import Run
-from tests.gameday.load import Load, Loss, Record
+from tests.e2e.load import Load, Loss, Record
 from tests.gameday.rows import Outcome, lost, markdown, said
 from tests.markers import write_between
 

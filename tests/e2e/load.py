@@ -62,6 +62,11 @@ class Load:
             for region in self.addresses
         )
 
+    def last(self, region: str) -> str:
+        """Who answered last at this address; "" when nobody did."""
+        found = self._of(region, 0)
+        return found[-1].served_by if found else ""
+
     def settled(self, since: float, seconds: float) -> bool:
         """Whether nobody has lost a request for so long; True at the soonest ``seconds`` after ``since``."""
         now = time.monotonic()
