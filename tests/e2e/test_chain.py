@@ -139,6 +139,7 @@ def test_the_drill_proves_the_failover(built: Estate) -> None:
     assert summary["passed"] and report["restored"]
     assert summary["rate"] >= 20
     assert summary["recovery_seconds"] > 0
+    assert summary["lost"] > 0, "a region that is lost drains nothing: what was under way there is gone"
     by_phase = {phase: summary["phases"][phase]["served_by_target"] for phase in summary["phases"]}
     assert set(by_phase["before"]["us-east5"]) == {"us-east5"}
     assert set(by_phase["recovered"]["us-east5"]) == {"europe-west4"}

@@ -26,6 +26,9 @@ class Workload(t.Protocol):
 
     def set(self, replicas: int) -> None: ...
 
+    def end(self) -> None:
+        """End its Pods at once."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Undone:
@@ -61,6 +64,8 @@ def make(path: Path, entry: Entry, workload: Workload, now: Callable[[], float] 
     planned = Journal("planned", began=now(), entries=(entry,))
     journal.write(path, planned)
     workload.set(entry.fault)
+    if not entry.fault:
+        workload.end()  # a region that is lost drains nothing
     made = dataclasses.replace(planned, phase="made", made_at=now())
     journal.write(path, made)
     return made

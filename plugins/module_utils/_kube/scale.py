@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -88,6 +89,15 @@ class Workload:
             body={"spec": {"replicas": replicas}},
             content_type=MERGE,
         )
+
+    def end(self) -> None:
+        """Delete its Pods without their grace period, also those that are on their way out."""
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        live = self._connection.request("GET", self._scale.removesuffix("/scale"))
+        for pod in self._pods(live):
+            with contextlib.suppress(NotFound):
+                path = PODS.path(self._namespace, pod["metadata"]["name"])
+                self._connection.request("DELETE", path, body=options)
 
     def wait(self, replicas: int, deadline: Deadline) -> None:
         """Until the controller has done it: all ready, and the superfluous pods gone, not only on their way out."""

@@ -48,6 +48,9 @@ class World:
         self.live = replicas
         self.tick()
 
+    def end(self) -> None:
+        """Its Pods are not what the journal is about."""
+
     def ready(self, entry: Entry) -> None:
         self.tick()
         self.readied.append(self.live)
