@@ -5,7 +5,7 @@
 """Failures on request: what a user asks to go wrong, for which calls, how often and for how long.
 
 Here is only the book of them. Each part of the sandbox asks it at the place where Google's own would break:
-the APIs (cloud/refusing.py), operations, the kubelet, the data plane. A fault that nobody asked for never happens.
+the APIs (interference.py) and the operations of the cloud. A fault that nobody asked for never happens.
 """
 
 from __future__ import annotations

@@ -130,10 +130,10 @@ POOL_PLACES = {
     "windowsNodeConfig": ("config.windowsNodeConfig", ""),
     "workloadMetadataConfig": ("config.workloadMetadataConfig", ""),
 }
-# Of these the request replaces only what it states, over what a pool has anyway.
-POOL_MERGED: Mapping[str, tuple[str, Json]] = {
-    "kubeletConfig": ("config.kubeletConfig", KUBELET),
-    "nodeNetworkConfig": ("networkConfig", {}),
+# These the request does not replace whole: (where in the pool, what that is afterwards).
+POOL_MERGED: Mapping[str, tuple[str, Callable[[Json, Json], Json]]] = {
+    "kubeletConfig": ("config.kubeletConfig", lambda _pool, value: merged(KUBELET, value)),
+    "nodeNetworkConfig": ("networkConfig", lambda pool, value: merged(pool["networkConfig"], value)),
 }
 POOL_ADDRESS = {"name", "projectId", "zone", "clusterId", "nodePoolId", "etag"}
 
@@ -293,8 +293,8 @@ def pool(parent: Json, document: Json, body: Json) -> Json:
     wanted = copy.deepcopy(document)
     for field in set(body) - POOL_ADDRESS:
         if field in POOL_MERGED:
-            place, defaults = POOL_MERGED[field]
-            put(wanted, place, merged({**wanted.get(place, {}), **defaults}, body[field]))
+            place, afterwards = POOL_MERGED[field]
+            put(wanted, place, afterwards(wanted, body[field]))
             continue
         if field not in POOL_PLACES:
             raise invalid(f"Updating {field} is not supported for this node pool.")
