@@ -17,11 +17,10 @@ from ..interfaces import ClusterRuntime
 from ..latency import Latency
 from .compute import Compute
 from .container import Container
+from .engine import Engine
 from .errors import Refusal
-from .gkehub import GkeHub
-from .gkehub_fleets import Fleets
+from .gkehub import Fleets, GkeHub
 from .iam import Iam
-from .operations import Engine
 from .resourcemanager import ResourceManager
 from .serviceusage import ServiceUsage
 from .storage import Storage

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..interfaces import ClusterKey, Json
-from . import compute_networks, container_clusters, policies
+from . import container, policies
+from .compute import subnetworks
 from .storage import Storage
 from .store import Store
 
@@ -26,7 +27,7 @@ class View:
 
     def cluster(self, key: ClusterKey) -> Json | None:
         found = self._store.main.clusters.get(key)
-        return container_clusters.rendered(found) if found else None
+        return container.rendered(found) if found else None
 
     def feature(self, feature_id: str) -> Json | None:
         return self._store.main.features.get(feature_id)
@@ -36,7 +37,7 @@ class View:
 
     def subnetworks(self, network: str) -> Sequence[Json]:
         found = self._store.main.compute.get(f"global/networks/{network}")
-        return compute_networks.subnetworks(self._store.main, found["selfLink"]) if found else []
+        return subnetworks(self._store.main, found["selfLink"]) if found else []
 
     def firewalls(self, network: str) -> Sequence[Json]:
         found = self._store.main.compute.get(f"global/networks/{network}")

@@ -20,8 +20,8 @@ from ..interference import pass_through
 from ..latency import Latency
 from . import bodies
 from .catalogue import TITLES, is_region, is_zone
+from .engine import Engine
 from .errors import STATUSES, Refusal, Style, internal, invalid, service_disabled, unauthenticated
-from .operations import Engine
 from .store import Project, Store
 
 LOG = logging.getLogger("sandbox.cloud")

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Rest, api_error
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 
-from sandbox.cloud import container_pools
+from sandbox.cloud.container import pools
 from sandbox.cloud.errors import Refusal
 from tests.integration.conftest import CloudServer
 from tests.module_runner import ModuleFailed, run_module
@@ -166,7 +166,7 @@ def test_a_stockout_is_a_failure_until_the_pool_is_replaced(cloud: Json, monkeyp
         raise Refusal("RESOURCE_EXHAUSTED", text)
 
     with monkeypatch.context() as patched:
-        patched.setattr(container_pools, "add_accelerator_networks", stocked_out)
+        patched.setattr(pools, "add_accelerator_networks", stocked_out)
         with pytest.raises(ModuleFailed) as caught:
             run_module("node_pool", {**cloud, **TPU})
     first = caught.value.result
@@ -178,7 +178,7 @@ def test_a_stockout_is_a_failure_until_the_pool_is_replaced(cloud: Json, monkeyp
         run_module("node_pool", {**cloud, **TPU})
     assert run_module("node_pool", {**cloud, **TPU, "recreate": True}, check=True)["plan"]["action"] == "recreate"
     with monkeypatch.context() as patched:
-        patched.setattr(container_pools, "add_accelerator_networks", stocked_out)
+        patched.setattr(pools, "add_accelerator_networks", stocked_out)
         with pytest.raises(ModuleFailed, match="GCE_STOCKOUT"):
             run_module("node_pool", {**cloud, **TPU, "recreate": True})
     replaced = run_module("node_pool", {**cloud, **TPU, "recreate": True})

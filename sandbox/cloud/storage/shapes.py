@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .bodies import ANY, BOOL, INT64, OBJECT, STRING, STRING_MAP, STRINGS, Shape, of
+from ..bodies import ANY, BOOL, INT64, OBJECT, STRING, STRING_MAP, STRINGS, Shape, of
 
 Message = dict[str, Shape]
 

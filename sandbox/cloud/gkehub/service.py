@@ -11,13 +11,13 @@ import re
 import uuid
 from collections.abc import Sequence
 
-from ..interfaces import ClusterKey, Json
-from . import gkehub_model
-from .catalogue import is_region
-from .errors import Refusal, invalid, not_found, precondition
-from .operations import Effect, Work, compute_name
-from .store import Project, now, page
-from .web import Call, Route, Service
+from ...interfaces import ClusterKey, Json
+from ..catalogue import is_region
+from ..engine import Effect, Work, compute_name
+from ..errors import Refusal, invalid, not_found, precondition
+from ..store import Project, now, page
+from ..web import Call, Route, Service
+from . import shapes
 
 TYPES = "type.googleapis.com/google.cloud.gkehub"
 MEMBERSHIP_ID = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -115,8 +115,8 @@ class GkeHub(Service):
     def _read(call: Call) -> Json:
         """The body as a membership or a feature, whichever the path is about."""
         if "/features" in call.request.path:
-            return call.read(gkehub_model.FEATURE, "resource")
-        return call.read(gkehub_model.MEMBERSHIP if call.version == "v1" else gkehub_model.MEMBERSHIP_BETA, "resource")
+            return call.read(shapes.FEATURE, "resource")
+        return call.read(shapes.MEMBERSHIP if call.version == "v1" else shapes.MEMBERSHIP_BETA, "resource")
 
     def _check_endpoint(self, call: Call, body: Json) -> None:
         link = body.get("endpoint", {}).get("gkeCluster", {}).get("resourceLink", "")

@@ -10,11 +10,11 @@ import copy
 import typing as t
 from collections.abc import Callable, Mapping
 
-from ..interfaces import Json
-from .container_clusters import maintenance, merged, resolve_version, stated_endpoints, version_key
-from .container_pools import KUBELET, PROFILE_LABEL
-from .errors import Refusal, invalid, not_found, precondition
-from .store import Project, fingerprint
+from ...interfaces import Json
+from ..errors import Refusal, invalid, not_found, precondition
+from ..store import Project, fingerprint
+from .clusters import maintenance, merged, resolve_version, stated_endpoints, version_key
+from .pools import KUBELET, PROFILE_LABEL
 
 # desired field of ClusterUpdate -> where its value is put; objects replace what is there.
 PLACES = {

@@ -4,7 +4,7 @@
 
 """compute v1: networks, subnetworks, firewalls, addresses, routers; operations; regions and zones.
 
-The rules of each kind of resource stand in compute_kinds.py; here is what all kinds share.
+The rules of each kind of resource stand in kinds.py; here is what all kinds share.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import contextlib
 import copy
 from collections.abc import Sequence
 
-from ..interfaces import Json
-from . import compute_addresses, compute_groups, compute_kinds, compute_lists, compute_model, compute_networks
-from .bodies import same_bytes
-from .catalogue import REGIONS, is_region, is_zone, zones
-from .compute_kinds import KINDS, Kind
-from .errors import Refusal, invalid, not_found
-from .operations import Effect, Work, compute_name
-from .store import Project, fingerprint, now
-from .web import Call, Route, Service
+from ...interfaces import Json
+from ..bodies import same_bytes
+from ..catalogue import REGIONS, is_region, is_zone, zones
+from ..engine import Effect, Work, compute_name
+from ..errors import Refusal, invalid, not_found
+from ..store import Project, fingerprint, now
+from ..web import Call, Route, Service
+from . import addresses, groups, kinds, lists, networks, shapes
+from .kinds import KINDS, Kind
+from .links import LINK
 
-LINK = "https://www.googleapis.com/compute/v1/"
 LONGEST_WAIT = 120.0  # seconds that operations.wait blocks
 
 
@@ -72,19 +72,19 @@ class Compute(Service):
         kind = self._kind(call)
         folder = f"{call.params['scope']}/{kind.collection}/"
         items = [document for path, document in call.project.compute.items() if path.startswith(folder)]
-        return compute_lists.answer(call, kind.list_kind, items, f"projects/{call.project.id}/{folder[:-1]}")
+        return lists.answer(call, kind.list_kind, items, f"projects/{call.project.id}/{folder[:-1]}")
 
     async def _aggregated(self, call: Call) -> Json:
-        return compute_lists.aggregated(call, KINDS[call.params["collection"]])
+        return lists.aggregated(call, KINDS[call.params["collection"]])
 
     async def _usable(self, call: Call) -> Json:
         paths = (path for path in call.project.compute if "/subnetworks/" in path)
-        items = [compute_networks.usable(call.project.compute[path]) for path in paths]
+        items = [networks.usable(call.project.compute[path]) for path in paths]
         path = f"projects/{call.project.id}/aggregated/subnetworks/listUsable"
-        return compute_lists.answer(call, "compute#usableSubnetworksAggregatedList", items, path)
+        return lists.answer(call, "compute#usableSubnetworksAggregatedList", items, path)
 
     async def _router_status(self, call: Call) -> Json:
-        return {"kind": "compute#routerStatusResponse", "result": compute_addresses.router_status(self._find(call))}
+        return {"kind": "compute#routerStatusResponse", "result": addresses.router_status(self._find(call))}
 
     async def _project(self, call: Call) -> Json:
         project = call.project
@@ -104,7 +104,7 @@ class Compute(Service):
         names = list(REGIONS) if collection == "regions" else [zone for region in REGIONS for zone in zones(region)]
         items = [place(call.project, collection, name) for name in names]
         kind = "compute#regionList" if collection == "regions" else "compute#zoneList"
-        return compute_lists.answer(call, kind, items, f"projects/{call.project.id}/{collection}")
+        return lists.answer(call, kind, items, f"projects/{call.project.id}/{collection}")
 
     async def _place(self, call: Call) -> Json:
         collection, name = call.params["collection"], call.params["name"]
@@ -114,7 +114,7 @@ class Compute(Service):
 
     async def _group(self, call: Call) -> Json:
         zone, name = call.params["scope"].rpartition("/")[2], call.params["name"]
-        found = compute_groups.find(call.project, zone, name)
+        found = groups.find(call.project, zone, name)
         if found is None:
             raise missing(f"projects/{call.project.id}/zones/{zone}/instanceGroupManagers/{name}")
         return found
@@ -125,7 +125,7 @@ class Compute(Service):
         kind, project, scope = self._kind(call), call.project, call.params["scope"]
         body = call.read(kind.shape)
         name = body.get("name") or ""
-        compute_kinds.check_name(name)
+        kinds.check_name(name)
         path = f"{scope}/{kind.collection}/{name}"
         if path in project.compute:
             raise Refusal("ALREADY_EXISTS", f"The resource 'projects/{project.id}/{path}' already exists")
@@ -141,13 +141,13 @@ class Compute(Service):
             if kind.collection == "addresses":
                 document["status"] = "RESERVED"
             if document.get("autoCreateSubnetworks"):
-                self._add_all(project, compute_kinds.auto_subnetworks(document["selfLink"], document["name"]))
-            compute_networks.list_subnetworks(project)
+                self._add_all(project, kinds.auto_subnetworks(document["selfLink"], document["name"]))
+            networks.list_subnetworks(project)
 
         return self._start(call, "insert", path, document["id"], kind.latency, insert)
 
     def _document(self, kind: Kind, project: Project, scope: str, body: Json) -> Json:
-        stated = kind.message.keys() | compute_model.COMMON.keys()
+        stated = kind.message.keys() | shapes.COMMON.keys()
         document: Json = {
             "kind": kind.kind,
             "id": self.store.unique_id(),
@@ -177,7 +177,7 @@ class Compute(Service):
         self._check_fingerprint(kind, old, given)
         for key, value in given.items():
             immutable = key in kind.message and key not in kind.mutable and key != kind.fingerprint
-            if immutable and not compute_kinds.same(call.project, old.get(key), value):
+            if immutable and not kinds.same(call.project, old.get(key), value):
                 raise invalid(
                     f"Invalid value for field 'resource.{key}': '{value}'. Field {key} cannot be changed.",
                     reason="invalid",
@@ -225,9 +225,9 @@ class Compute(Service):
 
         async def delete() -> None:
             call.project.compute.pop(path, None)
-            for subnetwork in compute_networks.subnetworks(call.project, document["selfLink"]):
-                call.project.compute.pop(compute_networks.path_of(subnetwork), None)
-            compute_networks.list_subnetworks(call.project)
+            for subnetwork in networks.subnetworks(call.project, document["selfLink"]):
+                call.project.compute.pop(networks.path_of(subnetwork), None)
+            networks.list_subnetworks(call.project)
 
         return self._start(call, "delete", path, document["id"], "compute_delete", delete)
 
@@ -235,8 +235,8 @@ class Compute(Service):
         """The auto mode network "default" that a project gets when compute is enabled."""
         if "global/networks/default" in project.compute:
             return
-        self._add_all(project, compute_kinds.default_network(project))
-        compute_networks.list_subnetworks(project)
+        self._add_all(project, kinds.default_network(project))
+        networks.list_subnetworks(project)
 
     def _add_all(self, project: Project, parts: list[tuple[str, str, Json]]) -> None:
         for scope, collection, body in parts:
@@ -322,9 +322,7 @@ class Compute(Service):
         scope = call.params["scope"]
         works = [work for work in self.engine.list(self.name, call.project.id) if work.scope == scope]
         items = [render(work) for work in works]
-        return compute_lists.answer(
-            call, "compute#operationList", items, f"projects/{call.project.id}/{scope}/operations"
-        )
+        return lists.answer(call, "compute#operationList", items, f"projects/{call.project.id}/{scope}/operations")
 
 
 def _path(call: Call) -> str:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .bodies import ANY, BOOL, BYTES, DOUBLE, INT32, INT64, OBJECT, STRING, STRING_MAP, STRINGS, Shape, of
+from ..bodies import ANY, BOOL, BYTES, DOUBLE, INT32, INT64, OBJECT, STRING, STRING_MAP, STRINGS, Shape, of
 
 Message = dict[str, Shape]
 

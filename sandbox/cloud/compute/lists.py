@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
-from ..interfaces import Json
-from .catalogue import REGIONS
-from .compute_kinds import Kind
-from .errors import invalid
-from .store import page
-from .web import Call
+from ...interfaces import Json
+from ..catalogue import REGIONS
+from ..errors import invalid
+from ..store import page
+from ..web import Call
+from .kinds import Kind
 
 LINK = "https://www.googleapis.com/compute/v1/"
 TERM = re.compile(

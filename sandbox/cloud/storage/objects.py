@@ -14,11 +14,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..interfaces import Json
-from . import bodies
-from .errors import Refusal, invalid, not_found
-from .storage_model import OBJECT_METADATA
-from .store import fingerprint, now
+from ...interfaces import Json
+from .. import bodies
+from ..errors import Refusal, invalid, not_found
+from ..store import fingerprint, now
+from .shapes import OBJECT_METADATA
 
 LINK = "https://www.googleapis.com/storage/v1/"
 LONGEST_NAME = 1024  # bytes; https://cloud.google.com/storage/docs/objects#naming

@@ -12,8 +12,8 @@ import typing as t
 from google.cloud import container_v1, container_v1beta1
 from google.protobuf import json_format
 
-from ..interfaces import Json
-from .errors import bad_payload
+from ...interfaces import Json
+from ..errors import bad_payload
 
 SOURCES = {"v1": container_v1, "v1beta1": container_v1beta1}
 

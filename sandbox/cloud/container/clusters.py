@@ -13,12 +13,12 @@ import ipaddress
 import re
 import secrets
 
-from ..interfaces import ClusterKey, Json
-from . import container_pools
-from .catalogue import VERSIONS, area, is_region, region_of, zones
-from .compute_networks import full_link, lookup, reference
-from .errors import Refusal, invalid
-from .store import Project, Store, fingerprint, now
+from ...interfaces import ClusterKey, Json
+from ..catalogue import VERSIONS, area, is_region, region_of, zones
+from ..compute import full_link, lookup, reference
+from ..errors import Refusal, invalid
+from ..store import Project, Store, fingerprint, now
+from . import pools
 
 HOST = "https://container.googleapis.com/v1/"
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -58,7 +58,7 @@ DEFAULTS: Json = {
         "autoprovisioningNodePoolDefaults": {
             "imageType": "COS_CONTAINERD",
             "management": {"autoRepair": True, "autoUpgrade": True},
-            "oauthScopes": list(container_pools.DEFAULT_SCOPES),
+            "oauthScopes": list(pools.DEFAULT_SCOPES),
             "serviceAccount": "default",
         },
     },
@@ -323,7 +323,7 @@ def _add_pools(project: Project, document: Json, body: Json) -> None:
         default = {"name": "default-pool", "initialNodeCount": body["initialNodeCount"]}
         given = [{**default, "config": body.get("nodeConfig", {})}]
     for pool in given:
-        document["nodePools"].append(container_pools.build(project, document, pool))
+        document["nodePools"].append(pools.build(project, document, pool))
 
 
 def channel_of(wanted: str) -> str:
@@ -393,7 +393,7 @@ def set_status(document: Json, status: str) -> None:
 
 def rendered(document: Json) -> Json:
     """The cluster as GET answers it: with what follows from its pools, and the etag."""
-    pools = [container_pools.rendered(pool) for pool in document["nodePools"]]
+    pools = [pools.rendered(pool) for pool in document["nodePools"]]
     answer = {
         **document,
         "nodePools": pools,

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ..interfaces import Json
-from . import policies, storage_model
-from . import storage_objects as objects
-from .bodies import same_bytes
-from .catalogue import REGIONS
-from .errors import Refusal, invalid, not_found
-from .store import Project, now, page
-from .web import Answer, Call, Platform, Route, Service, content
+from ...interfaces import Json
+from .. import policies
+from ..bodies import same_bytes
+from ..catalogue import REGIONS
+from ..errors import Refusal, invalid, not_found
+from ..store import Project, now, page
+from ..web import Answer, Call, Platform, Route, Service, content
+from . import objects, shapes
 
 LINK = "https://www.googleapis.com/storage/v1/"
 NAME = re.compile(r"[a-z0-9][-a-z0-9_.]{1,220}[a-z0-9]")
@@ -105,7 +105,7 @@ class Storage(Service):
     async def _create(self, call: Call) -> Json:
         if "project" not in call.query:
             raise invalid("Required parameter: project", reason="required")
-        body = call.read(storage_model.BUCKET, lenient=True)
+        body = call.read(shapes.BUCKET, lenient=True)
         name = body.get("name", "")
         if not NAME.fullmatch(name) or ".." in name:
             raise invalid(f"Invalid bucket name: '{name}'", reason="invalid")
@@ -162,7 +162,7 @@ class Storage(Service):
         live = self._find(call)
         self._check_generation(call, live)
         # What only the server sets, such as timeCreated, is not looked at: clients send back whole buckets.
-        body = call.read(storage_model.BUCKET, lenient=True)
+        body = call.read(shapes.BUCKET, lenient=True)
         document = copy.deepcopy(live)
         for key, value in body.items():
             if key not in MUTABLE:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..interfaces import Json
-from . import policies
-from .bodies import BOOL, STRING, STRINGS, Shape
-from .catalogue import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
-from .compute import Compute
-from .errors import invalid, not_found, precondition
-from .operations import Work, compute_name
-from .store import Project, page
-from .web import Call, Platform, Route, Service
+from ...interfaces import Json
+from .. import policies
+from ..bodies import BOOL, STRING, STRINGS, Shape
+from ..catalogue import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
+from ..compute import Compute
+from ..engine import Work, compute_name
+from ..errors import invalid, not_found, precondition
+from ..store import Project, page
+from ..web import Call, Platform, Route, Service
 
 DISABLE: Shape = {"disableDependentServices": BOOL, "checkIfServiceHasUsage": STRING}
 TYPES = "type.googleapis.com/google.api.serviceusage.v1"

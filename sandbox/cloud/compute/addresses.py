@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import itertools
 
-from ..interfaces import Json
-from .compute_networks import PROXY_PURPOSES, full_link, lookup
-from .errors import Refusal, invalid
-from .store import Project
+from ...interfaces import Json
+from ..errors import Refusal, invalid
+from ..store import Project
+from .links import full_link, lookup
+from .networks import PROXY_PURPOSES
 
 PURPOSES = ("GCE_ENDPOINT", "SHARED_LOADBALANCER_VIP", "VPC_PEERING", "PRIVATE_SERVICE_CONNECT", "NAT_AUTO")
 FIRST_HOST = 2  # .0 is the network, .1 the gateway

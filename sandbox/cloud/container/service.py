@@ -11,18 +11,16 @@ import base64
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..faults import Place
-from ..interfaces import ClusterKey, ClusterRuntime, Json
-from . import container_clusters as clusters
-from . import container_pools as pools
-from . import container_updates as updates
-from .catalogue import VERSIONS, area, is_region, is_zone
-from .errors import Refusal, invalid, not_found, precondition
-from .gkehub import GkeHub
-from .operations import Work, container_name
-from .protojson import parse
-from .store import Project
-from .web import Call, Platform, Route, Service
+from ...faults import Place
+from ...interfaces import ClusterKey, ClusterRuntime, Json
+from ..catalogue import VERSIONS, area, is_region, is_zone
+from ..engine import Work, container_name
+from ..errors import Refusal, invalid, not_found, precondition
+from ..gkehub import GkeHub
+from ..store import Project
+from ..web import Call, Platform, Route, Service
+from . import clusters, pools, updates
+from .messages import parse
 
 # Reasons that the conditions of clusters and node pools have codes for.
 CONDITIONS = ("GCE_STOCKOUT", "GCE_QUOTA_EXCEEDED")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 
-from ..interfaces import Json
-from . import compute_groups
-from .catalogue import region_of, zones
-from .compute_networks import LINK, reference
-from .errors import Refusal, invalid
-from .store import Project, fingerprint, now
+from ...interfaces import Json
+from ..catalogue import region_of, zones
+from ..compute import LINK, group_name, reference
+from ..errors import Refusal, invalid
+from ..store import Project, fingerprint, now
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 MACHINE = re.compile(r"[a-z][a-z0-9]*-[a-z0-9]+(-[a-z0-9]+)*")
@@ -82,7 +81,7 @@ def build(project: Project, cluster: Json, body: Json) -> Json:
     document["networkConfig"] = _network_config(cluster, body.get("networkConfig", {}))
     _check_profile(cluster, document)
     document["instanceGroupUrls"] = [
-        f"{LINK}projects/{project.id}/zones/{zone}/instanceGroupManagers/{compute_groups.name_of(cluster, name)}"
+        f"{LINK}projects/{project.id}/zones/{zone}/instanceGroupManagers/{group_name(cluster, name)}"
         for zone in locations
     ]
     return document

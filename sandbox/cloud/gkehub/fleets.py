@@ -10,19 +10,19 @@ import re
 import uuid
 from collections.abc import Callable, Sequence
 
-from ..interfaces import Json
-from . import gkehub, gkehub_model
-from .errors import Refusal, invalid, not_found, precondition
-from .operations import Work, compute_name
-from .store import Project, now
-from .web import Call, Route, Service
+from ...interfaces import Json
+from ..engine import Work, compute_name
+from ..errors import Refusal, invalid, not_found, precondition
+from ..store import Project, now
+from ..web import Call, Route, Service
+from . import service, shapes
 
 DISPLAY_NAME = re.compile(r"[A-Za-z0-9'\" !-]{4,30}")
 
 
 class Fleets(Service):
-    name = gkehub.GkeHub.name
-    base = gkehub.GkeHub.base
+    name = service.GkeHub.name
+    base = service.GkeHub.base
 
     def routes(self) -> Sequence[Route]:
         where = "{version:v1\\w*}/projects/{project}/locations/{location:global|-}/fleets"
@@ -37,7 +37,7 @@ class Fleets(Service):
 
     async def _list(self, call: Call) -> Json:
         found = fleet(call.project)
-        return gkehub.answer_list(call, "fleets", [found] if found else [])
+        return service.answer_list(call, "fleets", [found] if found else [])
 
     async def _get(self, call: Call) -> Json:
         return self._find(call)
@@ -54,7 +54,7 @@ class Fleets(Service):
         mask = [field for field in call.query.get("updateMask", "").split(",") if field]
         wanted = dict(document)
         for field in mask:
-            gkehub.copy_field(body, wanted, field, gkehub_model.FLEET_MUTABLE)
+            service.copy_field(body, wanted, field, shapes.FLEET_MUTABLE)
         call.project.fleet = {**wanted, "updateTime": now()}
         return self._change(call, "update", lambda: None)
 
@@ -70,7 +70,7 @@ class Fleets(Service):
 
     @staticmethod
     def _read(call: Call) -> Json:
-        body = call.read(gkehub_model.FLEET, "fleet")
+        body = call.read(shapes.FLEET, "fleet")
         shown = body.get("displayName")
         if shown and not DISPLAY_NAME.fullmatch(shown):
             raise invalid(f'InvalidValueError for field display_name: "{shown}" is not a valid display name')
@@ -99,7 +99,7 @@ class Fleets(Service):
             seconds=self.latency.of("membership_create"),
             extra={"verb": verb},
         )
-        return gkehub.render(self.engine.start(work, change), call.version)
+        return service.render(self.engine.start(work, change), call.version)
 
 
 def fleet_name(project: Project, name: str = "default") -> str:
@@ -117,7 +117,7 @@ def made(project: Project, body: Json) -> Json:
     stamp = now()
     return {
         "name": fleet_name(project),
-        **{key: body[key] for key in gkehub_model.FLEET_MUTABLE if body.get(key)},
+        **{key: body[key] for key in shapes.FLEET_MUTABLE if body.get(key)},
         "createTime": stamp,
         "updateTime": stamp,
         "uid": str(uuid.uuid4()),

@@ -10,12 +10,12 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 
-from ..interfaces import Json
-from . import compute_addresses, compute_model, compute_networks
-from .bodies import Shape
-from .compute_networks import LINK, full_link
-from .errors import invalid
-from .store import Project
+from ...interfaces import Json
+from ..bodies import Shape
+from ..errors import invalid
+from ..store import Project
+from . import addresses, networks, shapes
+from .links import LINK, full_link
 
 NAME = re.compile(r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)")
 
@@ -32,11 +32,11 @@ class Kind:
     noun: str
     scope: str  # "global" or "regions"
     latency: str
-    message: compute_model.Message  # what a user may state
+    message: shapes.Message  # what a user may state
     mutable: frozenset[str]
     complete: Complete
     users: Callable[[Project, Json], list[str]]
-    server: compute_model.Message = dataclasses.field(default_factory=dict)  # what it answers besides
+    server: shapes.Message = dataclasses.field(default_factory=dict)  # what it answers besides
     fingerprint: str = ""
     actions: Mapping[str, tuple[Shape, Action]] = dataclasses.field(default_factory=dict)
     verbs: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -48,7 +48,7 @@ class Kind:
     @property
     def shape(self) -> Shape:
         """All that a request may carry."""
-        return {**compute_model.COMMON, **compute_model.SERVER, **self.message, **self.server}
+        return {**shapes.COMMON, **shapes.SERVER, **self.message, **self.server}
 
     @property
     def list_kind(self) -> str:
@@ -88,14 +88,14 @@ KINDS: dict[str, Kind] = {
         noun="network",
         scope="global",
         latency="network_insert",
-        message=compute_model.NETWORK,
-        server=compute_model.NETWORK_SERVER,
+        message=shapes.NETWORK,
+        server=shapes.NETWORK_SERVER,
         mutable=fields(
             "routingConfig mtu enableUlaInternalIpv6 internalIpv6Range description "
             "networkFirewallPolicyEnforcementOrder"
         ),
-        complete=compute_networks.network,
-        users=compute_networks.network_users,
+        complete=networks.network,
+        users=networks.network_users,
         verbs={"patch": "updateNetwork"},
     ),
     "subnetworks": Kind(
@@ -103,18 +103,18 @@ KINDS: dict[str, Kind] = {
         noun="subnetwork",
         scope="regions",
         latency="subnetwork_insert",
-        message=compute_model.SUBNETWORK,
-        server=compute_model.SUBNETWORK_SERVER,
+        message=shapes.SUBNETWORK,
+        server=shapes.SUBNETWORK_SERVER,
         mutable=fields(
             "role secondaryIpRanges logConfig stackType ipv6AccessType privateIpv6GoogleAccess enableFlowLogs "
             "description privateIpGoogleAccess"
         ),
-        complete=compute_networks.subnetwork,
-        users=compute_networks.subnetwork_users,
+        complete=networks.subnetwork,
+        users=networks.subnetwork_users,
         fingerprint="fingerprint",
         actions={
-            "setPrivateIpGoogleAccess": (compute_model.SET_PRIVATE_ACCESS, compute_networks.set_private_access),
-            "expandIpCidrRange": (compute_model.EXPAND_RANGE, compute_networks.expand),
+            "setPrivateIpGoogleAccess": (shapes.SET_PRIVATE_ACCESS, networks.set_private_access),
+            "expandIpCidrRange": (shapes.EXPAND_RANGE, networks.expand),
         },
     ),
     "firewalls": Kind(
@@ -122,12 +122,12 @@ KINDS: dict[str, Kind] = {
         noun="firewall",
         scope="global",
         latency="firewall_insert",
-        message=compute_model.FIREWALL,
+        message=shapes.FIREWALL,
         mutable=fields(
             "priority sourceRanges destinationRanges sourceTags targetTags sourceServiceAccounts "
             "targetServiceAccounts allowed denied disabled logConfig description"
         ),
-        complete=compute_networks.firewall,
+        complete=networks.firewall,
         users=nobody,
         verbs={"patch": "compute.firewalls.patch", "update": "compute.firewalls.update"},
     ),
@@ -136,23 +136,23 @@ KINDS: dict[str, Kind] = {
         noun="address",
         scope="regions",
         latency="address_insert",
-        message=compute_model.ADDRESS,
-        server=compute_model.ADDRESS_SERVER,
+        message=shapes.ADDRESS,
+        server=shapes.ADDRESS_SERVER,
         mutable=frozenset(),
-        complete=compute_addresses.address,
-        users=compute_addresses.address_users,
+        complete=addresses.address,
+        users=addresses.address_users,
         fingerprint="labelFingerprint",
-        actions={"setLabels": (compute_model.SET_LABELS, compute_addresses.set_labels)},
+        actions={"setLabels": (shapes.SET_LABELS, addresses.set_labels)},
     ),
     "routers": Kind(
         collection="routers",
         noun="router",
         scope="regions",
         latency="router_insert",
-        message=compute_model.ROUTER,
-        server=compute_model.ROUTER_SERVER,
+        message=shapes.ROUTER,
+        server=shapes.ROUTER_SERVER,
         mutable=fields("bgp bgpPeers interfaces nats description"),
-        complete=compute_addresses.router,
+        complete=addresses.router,
         users=nobody,
     ),
 }
@@ -162,7 +162,7 @@ def auto_subnetworks(network: str, name: str) -> list[tuple[str, str, Json]]:
     """(scope, collection, body) of the subnetworks of an auto mode network."""
     return [
         (f"regions/{region}", "subnetworks", {"name": name, "network": network, "ipCidrRange": cidr})
-        for region, cidr in compute_networks.auto_ranges()
+        for region, cidr in networks.auto_ranges()
     ]
 
 
@@ -186,7 +186,7 @@ def default_network(project: Project) -> list[tuple[str, str, Json]]:
         ("default-allow-icmp", "0.0.0.0/0", [{"IPProtocol": "icmp"}]),
         (
             "default-allow-internal",
-            compute_networks.AUTO_RANGE,
+            networks.AUTO_RANGE,
             [
                 {"IPProtocol": "tcp", "ports": ["0-65535"]},
                 {"IPProtocol": "udp", "ports": ["0-65535"]},

@@ -10,41 +10,16 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from ..interfaces import Json
-from .catalogue import REGIONS
-from .errors import invalid, not_found
-from .store import Project
+from ...interfaces import Json
+from ..catalogue import REGIONS
+from ..errors import invalid
+from ..store import Project
+from .links import LINK, lookup, reference
 
-LINK = "https://www.googleapis.com/compute/v1/"
 AUTO_RANGE = "10.128.0.0/9"  # an auto mode network takes a /20 of it per region
 PROXY_PURPOSES = ("GLOBAL_MANAGED_PROXY", "REGIONAL_MANAGED_PROXY")
 PURPOSES = ("PRIVATE", "PRIVATE_NAT", "PRIVATE_SERVICE_CONNECT", "PRIVATE_RFC_1918", *PROXY_PURPOSES)
 PORTS = re.compile(r"\d{1,5}(-\d{1,5})?")
-
-
-def reference(link: str) -> str:
-    """ "https://www.googleapis.com/compute/v1/projects/P/global/networks/N" -> "projects/P/global/networks/N"."""
-    return re.sub(r"^https?://[^/]+/(compute/)?(v1|beta|alpha)/", "", link)
-
-
-def full_link(project: Project, link: str) -> str:
-    """The full URL of a resource named by URL, by "projects/..." or within the project."""
-    path = reference(link).lstrip("/")
-    return f"{LINK}{path}" if path.startswith("projects/") else f"{LINK}projects/{project.id}/{path}"
-
-
-def lookup(project: Project, link: str, field: str) -> Json:
-    """The compute resource that a field of a body names. Raises Refusal 404 in compute's words, 400 for nonsense."""
-    path = reference(full_link(project, link))
-    owner, _unused, rest = path.removeprefix("projects/").partition("/")
-    if not re.fullmatch(r"(global|regions/[^/]+)/\w+/[^/]+", rest):
-        raise invalid(f"Invalid value for field 'resource.{field}': '{link}'. The URL is malformed.", reason="invalid")
-    found = project.compute.get(rest) if owner in (project.id, project.number) else None
-    if found is None:
-        raise not_found(f"The resource '{path}' was not found")
-    if rest in project.pending:
-        raise invalid(f"The resource '{path}' is not ready", reason="resourceNotReady")
-    return found
 
 
 def parse_range(field: str, text: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..interfaces import Json
-from . import policies
-from .bodies import BOOL, BYTES, STRING, Shape, of, same_bytes
-from .errors import Refusal, invalid, not_found
-from .store import Project, fingerprint, page
-from .web import Call, Route, Service
+from ...interfaces import Json
+from .. import policies
+from ..bodies import BOOL, BYTES, STRING, Shape, of, same_bytes
+from ..errors import Refusal, invalid, not_found
+from ..store import Project, fingerprint, page
+from ..web import Call, Route, Service
 
 ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 ACCOUNT: Shape = {

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from ..interfaces import Json
-from .catalogue import region_of
-from .store import Project, fingerprint
+from ...interfaces import Json
+from ..catalogue import region_of
+from ..store import Project, fingerprint
+from .links import LINK
 
-LINK = "https://www.googleapis.com/compute/v1/"
 # What a group may be doing with its instances, besides nothing.
 ACTIONS = (
     *("abandoning", "creating", "creatingWithoutRetries", "deleting", "recreating", "refreshing", "restarting"),

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .bodies import ANY, BOOL, BYTES, OBJECT, STRING, STRING_MAP, Shape, of
+from ..bodies import ANY, BOOL, BYTES, OBJECT, STRING, STRING_MAP, Shape, of
 
 Message = dict[str, Shape]
 

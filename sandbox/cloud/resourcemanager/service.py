@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..interfaces import Json
-from . import policies
-from .bodies import STRING, STRING_MAP, STRINGS, Shape, of
-from .errors import Refusal, invalid, not_found
-from .operations import Work, compute_name
-from .store import Project, page
-from .web import Call, Route, Service
+from ...interfaces import Json
+from .. import policies
+from ..bodies import STRING, STRING_MAP, STRINGS, Shape, of
+from ..engine import Work, compute_name
+from ..errors import Refusal, invalid, not_found
+from ..store import Project, page
+from ..web import Call, Route, Service
 
 TYPES = "type.googleapis.com/google.cloudresourcemanager.v1"
 PROJECT: Shape = {

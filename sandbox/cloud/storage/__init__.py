@@ -1,0 +1,11 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""storage v1: buckets and objects."""
+
+from __future__ import annotations
+
+from .service import Storage
+
+__all__ = ["Storage"]
