@@ -18,6 +18,8 @@ import aiohttp
 RATE = 5.0  # requests per second to each address
 PATIENCE = 10.0  # seconds that a client waits for an answer
 BODY = {"model": "gemma-3-27b-it", "prompt": "A region is", "max_tokens": 4}
+STREAM = BODY | {"max_tokens": 1500, "ignore_eos": True, "stream": True}  # some seconds long
+STREAM_PATIENCE = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +41,15 @@ class Loss:
 
 
 class Load:
-    """Requests on schedule, however late the answers, as long as the context lasts."""
+    """Requests on schedule, however late the answers, as long as the context lasts.
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    ``rate``: requests per second to each address; ``streams``: one in so many is long and streams, none when 0.
+    """
+
+    def __init__(self, addresses: Mapping[str, str], *, rate: float = RATE, streams: int = 0) -> None:
         self.addresses = dict(addresses)
+        self._rate = rate
+        self._streams = streams
         self.records: list[Record] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), name="load")
@@ -92,24 +99,28 @@ class Load:
         return sorted(found, key=lambda record: record.began)
 
     async def _send(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
         # A connection for each request: a client must not profit from one that it happens to hold.
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with (
-            aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=False) as session,
+            aiohttp.ClientSession(connector=connector, trust_env=False) as session,
             asyncio.TaskGroup() as requests,
         ):
+            begin, number = time.monotonic(), 0
             while not self._stop.is_set():
+                long = self._streams > 0 and number % self._streams == 0
                 for region, url in self.addresses.items():
-                    requests.create_task(self._ask(session, region, url))
-                await asyncio.sleep(1 / RATE)
+                    requests.create_task(self._ask(session, region, url, long=long))
+                number += 1
+                await asyncio.sleep(max(0.0, begin + number / self._rate - time.monotonic()))
 
-    async def _ask(self, session: aiohttp.ClientSession, region: str, url: str) -> None:
+    async def _ask(self, session: aiohttp.ClientSession, region: str, url: str, *, long: bool) -> None:
         began, served_by = time.monotonic(), ""
+        timeout = aiohttp.ClientTimeout(total=STREAM_PATIENCE if long else PATIENCE)
         try:
-            async with session.post(f"{url}/v1/completions", json=BODY) as answer:
-                await answer.read()
-                if answer.status == 200:
+            async with session.post(f"{url}/v1/completions", json=STREAM if long else BODY, timeout=timeout) as answer:
+                text = await answer.text()
+                whole = text.endswith("data: [DONE]\n\n") if long else "usage" in text
+                if answer.status == 200 and whole:
                     served_by = answer.headers.get("x-serving-region", "")
         except (aiohttp.ClientError, TimeoutError, OSError):
             pass
