@@ -138,6 +138,7 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     shutil.copytree(ROOT / "inventories" / "sandbox", directory / "inventory")
     estate = Estate(directory, directory / "inventory")
     state(estate, model_hang_timeout=3)
+    assert estate.sandbox("start").code == 0
     try:
         build = estate.play("site.yml")
         assert build.code == 0, build.output
