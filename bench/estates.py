@@ -46,7 +46,7 @@ def requests(estate: Estate) -> int:
 def running(regions: int, scale: float) -> Iterator[Estate]:
     """``regions`` of the reference inventory on a sandbox of its own; ``scale``: of Google's latencies."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        made = Estate(Path(folder), Path(folder) / "inventory")
+        made = Estate(Path(folder), Path(folder) / "inventory", program="sandbox")
         _inventory(made.inventory, ZONES[:regions])
         started = made.sandbox("start", "--latency-scale", str(scale))
         if started.code:

@@ -26,19 +26,21 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 
 
-def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+def main(arguments: list[str] | None = None, program: str = "sandbox") -> int:
+    """``program``: the module that `start` runs to serve."""
+    options = parser(program).parse_args(arguments)
     state = StateDirectory(options.state_dir)
     command: t.Callable[[StateDirectory, argparse.Namespace], int] = options.command
     return command(state, options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A Google Cloud on loopback.")
-    parser.add_argument(
+def parser(program: str) -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog=f"python -m {program}", description="A Google Cloud on loopback.")
+    made.set_defaults(program=program)
+    made.add_argument(
         "--state-dir", type=Path, default=default_directory(), help="where the sandbox lives (default: %(default)s)"
     )
-    commands = parser.add_subparsers(required=True, metavar="start|stop|status|fault|logs")
+    commands = made.add_subparsers(required=True, metavar="start|stop|status|fault|logs")
     for name, command, text in (
         ("start", start, "start it, or do nothing when it runs; returns when it is ready"),
         ("serve", serve, "run it in the foreground"),
@@ -61,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("logs", help="the server's log, or the logs of containers")
     sub.set_defaults(command=logs)
     sub.add_argument("name", nargs="?", default="", help="part of a Pod's name")
-    return parser
+    return made
 
 
 def _add_fault_parsers(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +170,7 @@ def start(state: StateDirectory, options: argparse.Namespace) -> int:
 
 
 def _spawn(state: StateDirectory, options: argparse.Namespace) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "sandbox", "--state-dir", str(state.path), "serve"]
+    command = [sys.executable, "-m", options.program, "--state-dir", str(state.path), "serve"]
     command += ["--project", options.project, "--latency-scale", str(options.latency_scale)]
     root = Path(__file__).resolve().parent.parent
     with open(os.open(state.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:

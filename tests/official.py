@@ -16,9 +16,8 @@ import functools
 import json
 import re
 import typing as t
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
-from aiohttp import web
 from googleapiclient import discovery_cache
 
 Json = dict[str, t.Any]
@@ -35,13 +34,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
 # What strings of a format look like.
 _DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 _FORMS = {"int64": r"-?\d+", "uint64": r"\d+", "google-datetime": _DATE_TIME, "date-time": _DATE_TIME}
-_ERROR = {"code", "message", "errors", "status", "details"}
-
-# The recordings of gkehub were made with v1beta1, which puts operations below their object and has one field more.
-_EXCUSED = (
-    r"GET /gkehub/v1\w*/projects/[^/]+/locations/[^/]+/(memberships|features)/[^/]+/operations/.*",
-    r"gkehub\.projects\.locations\.memberships\.\w+: Membership\.infrastructureType: there is no such field",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +47,9 @@ class Method:
 
 
 class Api:
-    """One version of one API."""
+    """One version of one API, of its discovery document."""
 
-    def __init__(self, name: str, version: str) -> None:
-        text = discovery_cache.get_static_doc(name, version)
-        assert text, f"google-api-python-client has no document of {name} {version}"
+    def __init__(self, text: str) -> None:
         document = json.loads(text)
         self._schemas: Json = document["schemas"]
         self._methods: dict[str, list[tuple[re.Pattern[str], Method]]] = collections.defaultdict(list)
@@ -123,71 +113,8 @@ def _methods(document: Json) -> Iterator[Json]:
 
 @functools.cache
 def api(name: str, version: str) -> Api:
-    return Api(name, version)
-
-
-class Judge:
-    """A middleware of the sandbox's cloud: what it takes and answers is of Google's types, or a violation."""
-
-    def __init__(self) -> None:
-        self.judged: collections.Counter[str] = collections.Counter()  # methods
-        self.violations: set[str] = set()
-
-    def middleware(self) -> t.Any:
-        @web.middleware
-        async def judge(
-            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-        ) -> web.StreamResponse:
-            answer = await handler(request)
-            cut_off = request.transport is None or request.transport.is_closing()
-            if isinstance(answer, web.Response) and not cut_off:
-                try:
-                    given = await request.read()
-                except web.RequestPayloadError:  # of another Content-Encoding than it says
-                    given = b""
-                found = set(self._see(request, given, answer))
-                self.violations |= {one for one in found if not any(re.fullmatch(known, one) for known in _EXCUSED)}
-            return answer
-
-        return judge
-
-    def _see(self, request: web.Request, given: bytes, answer: web.Response) -> Iterator[str]:
-        parts = re.fullmatch(r"/(\w+)/(v\d\w*)/(.*)", request.rel_url.raw_path)
-        if parts is None or request.query.get("alt") == "media":
-            return  # uploads and downloads, and what is the sandbox's own
-        name, version, path = parts.groups()
-        if name not in ("compute", "storage"):  # whose documents have it in their base already
-            path = f"{version}/{path}"
-        google = api(name, version)
-        method = google.method(request.method, path)
-        answered = answer.body if isinstance(answer.body, bytes) else b""
-        if answer.status >= 400:
-            yield from (f"{request.method} {request.path}: {fault}" for fault in _error(answer.status, answered))
-        elif method is None:
-            yield f"{request.method} {request.path}: {name} {version} has no such method"
-        else:
-            self.judged[method.id] += 1
-            unknown = set(request.query) - method.query - {"$alt"}
-            yield from (f"{method.id}: there is no parameter {name}" for name in sorted(unknown))
-            sent, got = (json.loads(body) if body else None for body in (given, answered))
-            for schema, body in ((method.request, _stated(sent)), (method.answer, got)):
-                found = [] if body is None else google.violations(schema, body)
-                yield from (f"{method.id}: {one}" for one in found)
-
-
-def _stated(value: t.Any) -> t.Any:
-    """A request as Google's JSON parser takes it: null is absent."""
-    if isinstance(value, dict):
-        return {name: _stated(item) for name, item in value.items() if item is not None}
-    return [_stated(item) for item in value] if isinstance(value, list) else value
-
-
-def _error(status: int, body: bytes) -> Iterator[str]:
-    """An error is Google's own kind of document, too."""
-    try:
-        error = json.loads(body)["error"]
-        wrong = error["code"] != status or not isinstance(error["message"], str) or set(error) - _ERROR
-    except (ValueError, KeyError, TypeError):
-        wrong = True
-    if wrong:
-        yield f"{status} with {body[:200]!r}"
+    """Raises LookupError for what Google does not have."""
+    text = discovery_cache.get_static_doc(name, version)
+    if not text:
+        raise LookupError(f"google-api-python-client has no document of {name} {version}")
+    return Api(text)

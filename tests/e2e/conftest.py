@@ -39,7 +39,7 @@ def built(estate: Estate) -> Estate:
 
 @pytest.fixture
 def one_region(tmp_path: Path) -> Iterator[Estate]:
-    """A single region: nothing in the roles may need two."""
+    """A single region: nothing in the roles may need two. Its sandbox is started by site.yml, as a user's is."""
     inventory = tmp_path / "inventory"
     shutil.copytree(ROOT / "inventories" / "sandbox", inventory)
     (inventory / "europe-west4.yml").unlink()

@@ -40,10 +40,11 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Estate:
-    """One sandbox directory and the inventory that is played against it."""
+    """One sandbox directory and the inventory that is played against it; stopping it fails where the judge does."""
 
     directory: Path
     inventory: Path = ROOT / "inventories" / "sandbox"
+    program: str = "tests.judged"  # the sandbox under the eyes of the judge; "sandbox" is the plain one
 
     @property
     def reports(self) -> Path:
@@ -65,7 +66,7 @@ class Estate:
         return run(command, cwd=cwd, env={**self.environment(), **environment})
 
     def sandbox(self, *arguments: str) -> Run:
-        return run([sys.executable, "-m", "sandbox", *arguments], cwd=ROOT, env=self.environment())
+        return run([sys.executable, "-m", self.program, *arguments], cwd=ROOT, env=self.environment())
 
     def kubectl(self, cluster: str, *arguments: str) -> Run:
         """The real kubectl on one cluster ("LOCATION/NAME"), in the model's namespace."""

@@ -26,6 +26,7 @@ def two_regions(directory: Path) -> Iterator[Estate]:
     """Built, with an inventory of its own that tests change."""
     shutil.copytree(ROOT / "inventories" / "sandbox", directory / "inventory")
     estate = Estate(directory, directory / "inventory")
+    assert estate.sandbox("start").code == 0
     try:
         build = estate.play("site.yml")
         assert build.code == 0, build.output

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from tests.integration.conftest import PROJECT, CloudServer
+from tests.clouds import PROJECT, Running
 from tests.integration.life import live_through, prepare
 from tests.module_runner import ModuleFailed, run_module
 
@@ -33,7 +33,7 @@ def _subnetwork(cloud: Json) -> None:
     prepare(cloud, ("network", {"name": "vpc"}), ("subnetwork", nodes))
 
 
-def test_life(cloud: Json, cloud_server: CloudServer) -> None:
+def test_life(cloud: Json, cloud_server: Running) -> None:
     created, changed = live_through(
         "address",
         cloud,
@@ -51,7 +51,7 @@ def test_life(cloud: Json, cloud_server: CloudServer) -> None:
     "difference",
     [{"description": "new"}, {"address": "10.0.1.77"}, {"purpose": "GCE_ENDPOINT"}, {"address_type": "EXTERNAL"}],
 )
-def test_a_difference_never_releases_the_address(cloud: Json, cloud_server: CloudServer, difference: Json) -> None:
+def test_a_difference_never_releases_the_address(cloud: Json, cloud_server: Running, difference: Json) -> None:
     run_module("address", {**cloud, **VIP, "name": "kept"})
     before = cloud_server.find("compute", f"{ADDRESSES}/kept")
     for check in (True, False):

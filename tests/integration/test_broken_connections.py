@@ -15,7 +15,7 @@ from ansible_collections.aiserving.gke.plugins.module_utils._gcp import transpor
 from ansible_collections.aiserving.gke.plugins.module_utils._wait import Backoff
 from google.auth.transport.requests import AuthorizedSession
 
-from tests.integration.conftest import PROJECT, CloudServer
+from tests.clouds import PROJECT, Running
 from tests.integration.life import prepare
 from tests.module_runner import run_module
 
@@ -75,7 +75,7 @@ def _parents(cloud: Json) -> None:
 
 @pytest.mark.parametrize("lands", [True, False], ids=["landed", "lost"])
 @pytest.mark.parametrize("module", sorted(LIVES))
-def test_life(module: str, lands: bool, cloud: Json, cloud_server: CloudServer, breaker: Breaker) -> None:
+def test_life(module: str, lands: bool, cloud: Json, cloud_server: Running, breaker: Breaker) -> None:
     create, change = LIVES[module]
     breaker.lands = lands
     steps: list[Json] = [create, {**create, **change}, {**create, "state": "absent"}]
@@ -89,7 +89,7 @@ def test_life(module: str, lands: bool, cloud: Json, cloud_server: CloudServer, 
         breaker.armed = False
 
 
-def test_an_api_is_enabled_once(cloud: Json, cloud_server: CloudServer, breaker: Breaker) -> None:
+def test_an_api_is_enabled_once(cloud: Json, cloud_server: Running, breaker: Breaker) -> None:
     breaker.armed = breaker.lands = True
     assert run_module("service", {**cloud, "name": ["run.googleapis.com"]})["changed"] is True
     state = cloud_server.request("GET", "serviceusage", f"v1/projects/{PROJECT}/services/run.googleapis.com")["state"]

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from tests.integration.conftest import TOKEN, CloudServer
+from tests.clouds import TOKEN, Running
 from tests.integration.life import live_through
 from tests.module_runner import ModuleFailed, run_module
 
@@ -29,15 +29,15 @@ WEIGHTS: Json = {
 }
 
 
-def upload(server: CloudServer, bucket: str, name: str, content: bytes = b"weights") -> None:
+def upload(server: Running, bucket: str, name: str, content: bytes = b"weights") -> None:
     """An object of the bucket, by the upload URL that Google's clients use."""
-    url = f"{server.url}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
+    url = f"{server.base}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/octet-stream"}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     opener.open(urllib.request.Request(url, content, headers, method="POST"), timeout=30).close()
 
 
-def test_life(cloud: Json, cloud_server: CloudServer) -> None:
+def test_life(cloud: Json, cloud_server: Running) -> None:
     created, changed = live_through(
         "bucket",
         cloud,
@@ -75,7 +75,7 @@ def test_a_bare_bucket_is_compared_with_nothing(cloud: Json) -> None:
     assert run_module("bucket", {**cloud, "name": "bare"})["changed"] is False
 
 
-def test_objects_are_deleted_only_on_the_users_word(cloud: Json, cloud_server: CloudServer) -> None:
+def test_objects_are_deleted_only_on_the_users_word(cloud: Json, cloud_server: Running) -> None:
     run_module("bucket", {**cloud, **WEIGHTS, "name": "full"})
     for name in ("config.json", "deep/er/model 1.safetensors"):
         upload(cloud_server, "full", name)
@@ -87,7 +87,7 @@ def test_objects_are_deleted_only_on_the_users_word(cloud: Json, cloud_server: C
     assert cloud_server.find("storage", "b/full") is None
 
 
-def test_objects_are_listed_and_held_against_their_manifest(cloud: Json, cloud_server: CloudServer) -> None:
+def test_objects_are_listed_and_held_against_their_manifest(cloud: Json, cloud_server: Running) -> None:
     asked = {**cloud, "bucket": "model", "prefix": "org/model/main/", "manifest": ".files.json"}
     nothing = {"changed": False, "objects": [], "missing": [], "complete": False}.items()
     assert nothing <= run_module("bucket_objects_info", asked).items()  # no such bucket
@@ -122,7 +122,7 @@ def test_objects_are_listed_and_held_against_their_manifest(cloud: Json, cloud_s
     assert len(plain["objects"]) == 6 and "complete" not in plain
 
 
-def test_a_manifest_that_is_none_is_said_so(cloud: Json, cloud_server: CloudServer) -> None:
+def test_a_manifest_that_is_none_is_said_so(cloud: Json, cloud_server: Running) -> None:
     run_module("bucket", {**cloud, "name": "strange"})
     upload(cloud_server, "strange", "m.json", b'{"files": ["config.json"]}')
     with pytest.raises(ModuleFailed, match="gs://strange/m.json is no manifest: it has no mapping 'files'"):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.spec import NODE_POOL_SPEC
 
-from tests.integration.conftest import PROJECT, CloudServer, running_cloud
+from tests.clouds import PROJECT, Running, running_cloud
 from tests.integration.test_twins import Playbook
 from tests.module_runner import run_module
 
@@ -42,12 +42,12 @@ def test_every_option_of_a_pool_is_reachable() -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[CloudServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Running]:
     with running_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
         yield cloud
 
 
-def play(folder: Path, cloud: CloudServer, pools: list[Json], *, code: int = 0) -> str:
+def play(folder: Path, cloud: Running, pools: list[Json], *, code: int = 0) -> str:
     """What the role printed."""
     variables = {
         "cluster_project": PROJECT,
@@ -64,13 +64,13 @@ def play(folder: Path, cloud: CloudServer, pools: list[Json], *, code: int = 0) 
     return playbook.output
 
 
-def test_a_misspelt_option_is_named_before_anything_is_made(tmp_path: Path, server: CloudServer) -> None:
+def test_a_misspelt_option_is_named_before_anything_is_made(tmp_path: Path, server: Running) -> None:
     printed = play(tmp_path, server, [{"name": "pool", "machine_tpe": "ct6e-standard-4t"}], code=2)
     assert "machine_tpe" in printed and "Supported parameters include" in printed
     assert run_module("cluster_info", server.args)["clusters"] == []
 
 
-def test_options_arrive_and_the_service_agent_is_granted_its_role(tmp_path: Path, server: CloudServer) -> None:
+def test_options_arrive_and_the_service_agent_is_granted_its_role(tmp_path: Path, server: Running) -> None:
     pools: list[Json] = [
         {
             "name": "pool",

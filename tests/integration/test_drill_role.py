@@ -19,7 +19,7 @@ PLAY = [
     {
         "hosts": "localhost",
         "gather_facts": False,
-        "vars": {"failover_project": "test-project", "ansible_python_interpreter": sys.executable},
+        "vars": {"failover_project": "sandbox-project", "ansible_python_interpreter": sys.executable},
         "tasks": [{"ansible.builtin.include_role": {"name": "aiserving.gke.failover", "tasks_from": "restore"}}],
     }
 ]
@@ -45,7 +45,7 @@ def restore(folder: Path, cwd: Path, **variables: str) -> str:
 
 
 def test_the_default_directory_does_not_depend_on_the_working_directory(tmp_path: Path) -> None:
-    journal = tmp_path / "aiserving-reports" / "test-project" / "undo.json"
+    journal = tmp_path / "aiserving-reports" / "sandbox-project" / "undo.json"
     nothing = restore(tmp_path, tmp_path)
     assert "failed=0" in nothing, nothing
     assert not journal.parent.exists(), "looking for a journal makes nothing"

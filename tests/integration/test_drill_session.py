@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.aiserving.gke.plugins.module_utils._drill import lock, preflight
 
-from sandbox.interfaces import ClusterAccess, ClusterKey
-from tests.integration.conftest import TOKEN, NoClusters, running_cloud
+from sandbox.interfaces import ClusterAccess
+from tests.clouds import TOKEN, running_cloud
 from tests.integration.kube_fixtures import Cluster, cluster, controller
 from tests.integration.test_scale import report
 from tests.module_runner import ModuleFailed, run_module
@@ -114,11 +114,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Site]:
-    async def start(self: NoClusters, key: ClusterKey, version: str) -> ClusterAccess:
-        return ClusterAccess(endpoint=cluster.endpoint, ca_pem=cluster.ca_pem, token=TOKEN)
-
-    with pytest.MonkeyPatch.context() as patch, running_cloud(tmp_path_factory.mktemp("cloud")) as server:
-        patch.setattr(NoClusters, "start_cluster", start)
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as server:
+        server.runtime.access = ClusterAccess(endpoint=cluster.endpoint, ca_pem=cluster.ca_pem, token=TOKEN)
         cloud, found, port = dict(server.args), {}, 0
         run_module("network", {**cloud, "name": "vpc"})
         for region, prefix in REGIONS.items():
@@ -312,9 +309,9 @@ def test_an_open_journal_is_told_and_what_it_brings_back_is_not_missed(site: Sit
 def test_a_journal_of_another_project_restores_nothing(site: Site, tmp_path: Path) -> None:
     run_module("drill_fault", site.fault(tmp_path))
     text = (tmp_path / "undo.json").read_text()
-    (tmp_path / "undo.json").write_text(text.replace("test-project", "production"))
+    (tmp_path / "undo.json").write_text(text.replace("sandbox-project", "production"))
     for check in (True, False):
-        with pytest.raises(ModuleFailed, match="the undo journal is of project production, and this is test-project"):
+        with pytest.raises(ModuleFailed, match="journal is of project production, and this is sandbox-project"):
             run_module("drill_fault", site.fault(tmp_path, state="absent"), check=check)
     with pytest.raises(ModuleFailed, match="the undo journal is of project production"):
         run_module("drill_session", site.options(tmp_path))

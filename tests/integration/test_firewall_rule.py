@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from tests.integration.conftest import PROJECT, CloudServer
+from tests.clouds import PROJECT, Running
 from tests.integration.life import live_through, prepare
 from tests.module_runner import ModuleFailed, run_module
 
@@ -31,7 +31,7 @@ def _network(cloud: Json) -> None:
     prepare(cloud, ("network", {"name": "vpc"}))
 
 
-def test_life(cloud: Json, cloud_server: CloudServer) -> None:
+def test_life(cloud: Json, cloud_server: Running) -> None:
     created, changed = live_through(
         "firewall_rule",
         cloud,
@@ -57,7 +57,7 @@ def test_order_says_nothing(cloud: Json) -> None:
     assert run_module("firewall_rule", {**cloud, **HEALTH, "name": "ordered", **turned})["changed"] is False
 
 
-def test_a_rule_turns_from_allow_to_deny(cloud: Json, cloud_server: CloudServer) -> None:
+def test_a_rule_turns_from_allow_to_deny(cloud: Json, cloud_server: Running) -> None:
     run_module("firewall_rule", {**cloud, **HEALTH, "name": "turning"})
     deny = {"name": "turning", "network": "vpc", "denied": [{"ip_protocol": "all"}]}
     assert run_module("firewall_rule", {**cloud, **deny})["changed"] is True

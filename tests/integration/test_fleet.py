@@ -13,12 +13,12 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.cloud.gkehub import GkeHub
-from tests.integration.conftest import CloudServer
+from tests.clouds import Running
 from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 ZONES = {"east": "us-east5-a", "west": "europe-west4-a"}
-WHERE = "v1/projects/test-project/locations/global"
+WHERE = "v1/projects/sandbox-project/locations/global"
 
 
 def registration(name: str) -> Json:
@@ -26,7 +26,7 @@ def registration(name: str) -> Json:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def clusters(cloud_server: CloudServer) -> None:
+def clusters(cloud_server: Running) -> None:
     for name, zone in ZONES.items():
         run_module("cluster", {**cloud_server.args, "name": name, "location": zone})
 
@@ -48,7 +48,7 @@ def ingress(config: str, *memberships: str) -> Json:
     return {"name": "multiclusteringress", "spec": spec, "memberships": list(memberships)}
 
 
-def test_the_life_of_a_membership(cloud: Json, cloud_server: CloudServer) -> None:
+def test_the_life_of_a_membership(cloud: Json, cloud_server: Running) -> None:
     wanted = {**cloud, **registration("east"), "labels": {"role": "serving"}}
     planned = run_module("fleet_membership", wanted, check=True, diff=True)
     assert planned["plan"]["action"] == "create" and planned["diff"]["after"]["labels"] == {"role": "serving"}
@@ -58,7 +58,7 @@ def test_the_life_of_a_membership(cloud: Json, cloud_server: CloudServer) -> Non
     assert planned["membership"]["name"] == made["name"]
     assert made["state"] == {"code": "READY"}
     assert made["endpoint"]["gke_cluster"]["resource_link"].endswith("/locations/us-east5-a/clusters/east")
-    assert made["authority"]["issuer"].endswith("/projects/test-project/locations/us-east5-a/clusters/east")
+    assert made["authority"]["issuer"].endswith("/projects/sandbox-project/locations/us-east5-a/clusters/east")
     again = run_module("fleet_membership", wanted, diff=True)
     assert not again["changed"] and again["diff"] == {"before": {}, "after": {}}
 
@@ -146,8 +146,8 @@ def test_a_feature_that_was_turned_on_and_does_not_get_ready_is_a_change(cloud: 
     assert not caught.value.result.get("changed")
 
 
-def test_the_life_of_the_ingress_feature(cloud: Json, cloud_server: CloudServer, fleet: None) -> None:
-    wanted = {**cloud, **ingress("projects/test-project/locations/global/memberships/east", "east", "west")}
+def test_the_life_of_the_ingress_feature(cloud: Json, cloud_server: Running, fleet: None) -> None:
+    wanted = {**cloud, **ingress("projects/sandbox-project/locations/global/memberships/east", "east", "west")}
     planned = run_module("fleet_feature", wanted, check=True, diff=True)
     assert planned["plan"]["action"] == "create"
     assert cloud_server.find("gkehub", f"{WHERE}/features/multiclusteringress") is None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import PROJECT, CloudServer
+from tests.clouds import PROJECT, Running
 from tests.integration.life import at
 from tests.module_runner import run_module
 
@@ -76,7 +76,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cluster(cloud_server: CloudServer) -> None:
+def _cluster(cloud_server: Running) -> None:
     run_module("cluster", {**cloud_server.args, "name": "serving", "location": ZONE})
 
 
@@ -98,7 +98,7 @@ def config_of(options: Json) -> Json:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.module}-{case.option}")
-def test_labels_stay_or_go(case: Case, cloud: Json, cloud_server: CloudServer) -> None:
+def test_labels_stay_or_go(case: Case, cloud: Json, cloud_server: Running) -> None:
     def labels() -> Json:
         found = cloud_server.find(*case.look) or {}
         own = t.cast(Json, at(found, case.place) or {})

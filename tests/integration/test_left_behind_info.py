@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import CloudServer, running_cloud
+from tests.clouds import Running, running_cloud
 from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
@@ -21,7 +21,7 @@ WANTED = {"us-east5-a/kept": ["tpu"], "us-east5-b/unbuilt": ["tpu"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def estate(cloud_server: CloudServer) -> None:
+def estate(cloud_server: Running) -> None:
     cloud = cloud_server.args
     run_module("network", {**cloud, "name": "serving", "auto_create_subnetworks": True})
     for name, zone in PLACES.items():
@@ -76,7 +76,7 @@ def test_who_may_not_list_is_told_so_and_nothing_fails(cloud: Json) -> None:
 
 
 def test_a_project_without_its_apis_has_nothing_in_check_mode(tmp_path: Path) -> None:
-    with running_cloud(tmp_path, services=[]) as server:
+    with running_cloud(tmp_path, services=()) as server:
         found = look(dict(server.args), WANTED, check=True)
         fleet = run_module("fleet_info", server.args, check=True)
         with pytest.raises(ModuleFailed, match="gkehub"):

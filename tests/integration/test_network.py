@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import PROJECT, CloudServer, running_cloud
+from tests.clouds import PROJECT, Running, running_cloud
 from tests.integration.life import live_through
 from tests.module_runner import ModuleFailed, run_module
 
@@ -21,7 +21,7 @@ Json = dict[str, t.Any]
 NETWORKS = f"projects/{PROJECT}/global/networks"
 
 
-def test_life(cloud: Json, cloud_server: CloudServer) -> None:
+def test_life(cloud: Json, cloud_server: Running) -> None:
     created, changed = live_through(
         "network",
         cloud,
@@ -83,18 +83,18 @@ def test_a_wrong_token_is_told_in_one_sentence(cloud: Json) -> None:
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[CloudServer]:
+def slow(tmp_path: Path) -> Iterator[Running]:
     """A cloud in which a network takes more than a second."""
     with running_cloud(tmp_path, scale=0.06, services=["compute.googleapis.com"]) as server:
         yield server
 
 
-def running(server: CloudServer) -> list[Json]:
+def running(server: Running) -> list[Json]:
     found = server.request("GET", "compute", f"projects/{PROJECT}/global/operations")
     return [operation for operation in found.get("items", []) if operation["status"] != "DONE"]
 
 
-def test_what_a_killed_run_left_under_way_is_waited_for(slow: CloudServer) -> None:
+def test_what_a_killed_run_left_under_way_is_waited_for(slow: Running) -> None:
     args = {**slow.args, "name": "vpc"}
     left = run_module("network", {**args, "wait": False})
     assert left["changed"] is True
@@ -110,13 +110,13 @@ def test_what_a_killed_run_left_under_way_is_waited_for(slow: CloudServer) -> No
     assert slow.find("compute", f"{NETWORKS}/vpc") is not None
 
 
-def test_a_parent_that_is_not_ready_is_waited_for(slow: CloudServer) -> None:
+def test_a_parent_that_is_not_ready_is_waited_for(slow: Running) -> None:
     run_module("network", {**slow.args, "name": "vpc", "wait": False})
     subnet = {"name": "nodes", "region": "us-east5", "network": "vpc", "ip_cidr_range": "10.0.1.0/24"}
     assert run_module("subnetwork", {**slow.args, **subnet})["subnetwork"]["state"] == "READY"
 
 
-def test_the_wait_has_an_end(slow: CloudServer) -> None:
+def test_the_wait_has_an_end(slow: Running) -> None:
     with pytest.raises(ModuleFailed, match="waited 0 s for create network vpc: operation .* is (PENDING|RUNNING)"):
         run_module("network", {**slow.args, "name": "vpc", "wait_timeout": 0})
 

@@ -15,12 +15,12 @@ from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 
 from sandbox.cloud.container import pools
 from sandbox.cloud.errors import Refusal
-from tests.integration.conftest import CloudServer
+from tests.clouds import Running
 from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 ZONE = "us-east5-a"
-POOLS = f"v1/projects/test-project/locations/{ZONE}/clusters/serving/nodePools"
+POOLS = f"v1/projects/sandbox-project/locations/{ZONE}/clusters/serving/nodePools"
 OWN: Json = {"cluster": "serving", "location": ZONE, "name": "tpu"}
 TPU: Json = {
     **OWN,
@@ -50,7 +50,7 @@ CHANGED: Json = {
 
 
 @pytest.fixture(scope="module")
-def serving(cloud_server: CloudServer) -> Iterator[Json]:
+def serving(cloud_server: Running) -> Iterator[Json]:
     """A cluster that carries managed DRANET, for all tests of this module."""
     args = {**cloud_server.args, "name": "serving", "location": ZONE}
     yield run_module(
@@ -71,7 +71,7 @@ def tidy(cloud: Json, serving: Json) -> Iterator[None]:
         run_module("node_pool", {**cloud, **OWN, "name": name, "state": "absent"})
 
 
-def test_the_life_of_a_tpu_pool_with_dranet(cloud: Json, cloud_server: CloudServer) -> None:
+def test_the_life_of_a_tpu_pool_with_dranet(cloud: Json, cloud_server: Running) -> None:
     planned = run_module("node_pool", {**cloud, **TPU}, check=True, diff=True)
     assert planned["changed"] and planned["plan"]["action"] == "create"
     assert planned["diff"]["after"]["network_config"] == {"accelerator_network_profile": "auto"}
@@ -110,7 +110,7 @@ def test_the_life_of_a_tpu_pool_with_dranet(cloud: Json, cloud_server: CloudServ
     assert not run_module("node_pool", absent)["changed"]
 
 
-def test_the_life_of_a_plain_pool(cloud: Json, cloud_server: CloudServer) -> None:
+def test_the_life_of_a_plain_pool(cloud: Json, cloud_server: Running) -> None:
     made = run_module("node_pool", {**cloud, **PLAIN})["node_pool"]
     assert (made["initial_node_count"], made["node_count"]) == (1, 1)
     assert not run_module("node_pool", {**cloud, **PLAIN})["changed"]
@@ -284,7 +284,7 @@ def test_a_service_agent_without_its_role_is_told_before_the_pool_is_made(cloud:
     [
         ("/global/networks/", TPU, "the MTU of network"),
         (":getIamPolicy", TPU, "whether service-"),
-        ("v1/projects/test-project", TPU, "does not tell its number"),
+        ("v1/projects/sandbox-project", TPU, "does not tell its number"),
         ("/instanceGroupManagers/", PLAIN, "the instance groups cannot be read"),
     ],
 )
@@ -325,7 +325,7 @@ def test_check_mode_plans_a_pool_of_a_cluster_that_is_not_there_yet(cloud: Json)
 
 
 def test_a_cluster_without_dataplane_v2_is_refused_before_anything_is_changed(
-    cloud: Json, cloud_server: CloudServer
+    cloud: Json, cloud_server: Running
 ) -> None:
     args = {**cloud, "name": "legacy", "location": ZONE}
     run_module("cluster", {**args, "initial_cluster_version": "1.33.5-gke.1162000"})
@@ -334,7 +334,7 @@ def test_a_cluster_without_dataplane_v2_is_refused_before_anything_is_changed(
             with pytest.raises(ModuleFailed, match=says):
                 run_module("node_pool", {**cloud, **TPU, "cluster": "legacy"}, check=check)
         run_module("cluster", {**args, "master_version": "1.35.5-gke.1241004"})
-    path = f"v1/projects/test-project/locations/{ZONE}/clusters/legacy/nodePools/tpu"
+    path = f"v1/projects/sandbox-project/locations/{ZONE}/clusters/legacy/nodePools/tpu"
     assert cloud_server.find("container", path) is None
     run_module("cluster", {**args, "state": "absent"})
 

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from tests.integration.conftest import PROJECT, CloudServer
+from tests.clouds import PROJECT, Running
 from tests.integration.life import live_through, prepare
 from tests.module_runner import ModuleFailed, run_module
 
@@ -33,15 +33,15 @@ def _subnetworks(cloud: Json) -> None:
     prepare(cloud, ("network", {"name": "vpc"}), ("subnetwork", nodes), ("subnetwork", more))
 
 
-def router(server: CloudServer, name: str = "router") -> Json | None:
+def router(server: Running, name: str = "router") -> Json | None:
     return server.find("compute", f"{REGION}/routers/{name}")
 
 
-def nats(server: CloudServer, name: str = "router") -> dict[str, Json]:
+def nats(server: Running, name: str = "router") -> dict[str, Json]:
     return {nat["name"]: nat for nat in (router(server, name) or {}).get("nats", [])}
 
 
-def test_life(cloud: Json, cloud_server: CloudServer) -> None:
+def test_life(cloud: Json, cloud_server: Running) -> None:
     created, changed = live_through(
         "router_nat",
         cloud,
@@ -85,7 +85,7 @@ def test_subnetworks_have_no_order(cloud: Json) -> None:
     assert fewer["changed"] is True
 
 
-def test_a_router_of_the_users_own_stays(cloud: Json, cloud_server: CloudServer) -> None:
+def test_a_router_of_the_users_own_stays(cloud: Json, cloud_server: Running) -> None:
     body = {"name": "own", "network": f"projects/{PROJECT}/global/networks/vpc", "description": "mine"}
     cloud_server.request("POST", "compute", f"{REGION}/routers", body)
     own = {**NAT, "router": "own"}
@@ -104,7 +104,7 @@ def test_a_router_of_the_users_own_stays(cloud: Json, cloud_server: CloudServer)
     assert (router(cloud_server, "own") or {}).get("description") == "mine"
 
 
-def test_addresses_of_the_users_own(cloud: Json, cloud_server: CloudServer) -> None:
+def test_addresses_of_the_users_own(cloud: Json, cloud_server: Running) -> None:
     run_module("address", {**cloud, "name": "out", "region": "us-east5", "address_type": "EXTERNAL"})
     manual = {**NAT, "name": "manual", "router": "manual", "nat_ip_allocate_option": "MANUAL_ONLY"}
     with pytest.raises(ModuleFailed, match="nat_ips"):

@@ -12,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import PROJECT, SERVICES, CloudServer, running_cloud
+from tests.clouds import PROJECT, SERVICES, Running, running_cloud
 from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[CloudServer]:
+def fresh(tmp_path: Path) -> Iterator[Running]:
     """A project in which only one API is enabled."""
     with running_cloud(tmp_path, services=["storage.googleapis.com"]) as server:
         yield server
 
 
-def state(server: CloudServer, name: str) -> str:
+def state(server: Running, name: str) -> str:
     return str(server.request("GET", "serviceusage", f"v1/projects/{PROJECT}/services/{name}")["state"])
 
 
-def test_life(fresh: CloudServer) -> None:
+def test_life(fresh: Running) -> None:
     names = ["storage.googleapis.com", "compute.googleapis.com", "gkehub.googleapis.com"]
     new = names[1:]
     args = {**fresh.args, "name": names}
@@ -57,7 +57,7 @@ def test_life(fresh: CloudServer) -> None:
     assert state(fresh, "compute.googleapis.com") == "ENABLED"
 
 
-def test_more_than_one_batch(fresh: CloudServer) -> None:
+def test_more_than_one_batch(fresh: Running) -> None:
     names = SERVICES + [f"api-{number}.googleapis.com" for number in range(30)]
     done = run_module("service", {**fresh.args, "name": names})
     assert done["changed"] is True
@@ -65,7 +65,7 @@ def test_more_than_one_batch(fresh: CloudServer) -> None:
     assert run_module("service", {**fresh.args, "name": names})["changed"] is False
 
 
-def test_service_agents(fresh: CloudServer) -> None:
+def test_service_agents(fresh: Running) -> None:
     names = ["container.googleapis.com", "multiclusteringress.googleapis.com"]
     args = {**fresh.args, "name": names, "service_identity": True}
     predicted = run_module("service", args, check=True)["identities"]
@@ -79,7 +79,7 @@ def test_service_agents(fresh: CloudServer) -> None:
     assert run_module("service", {**args, "service_identity": False})["identities"] == {}
 
 
-def test_dependent_services_go_only_on_the_users_word(fresh: CloudServer) -> None:
+def test_dependent_services_go_only_on_the_users_word(fresh: Running) -> None:
     run_module("service", {**fresh.args, "name": ["container.googleapis.com"]})
     absent = {**fresh.args, "name": ["compute.googleapis.com"], "state": "absent"}
     with pytest.raises(ModuleFailed, match="depended on by"):
@@ -97,6 +97,6 @@ def test_without_wait_the_operations_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["container", "projects/p/services/container.googleapis.com"])
-def test_bad_names(fresh: CloudServer, name: str) -> None:
+def test_bad_names(fresh: Running, name: str) -> None:
     with pytest.raises(ModuleFailed, match="name: .* is not valid: give the API's full name"):
         run_module("service", {**fresh.args, "name": [name]})

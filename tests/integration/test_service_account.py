@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from tests.integration.conftest import PROJECT, CloudServer
+from tests.clouds import PROJECT, Running
 from tests.integration.life import live_through
 from tests.module_runner import ModuleFailed, run_module
 
@@ -19,7 +19,7 @@ Json = dict[str, t.Any]
 EMAIL = f"model-reader@{PROJECT}.iam.gserviceaccount.com"
 
 
-def test_life(cloud: Json, cloud_server: CloudServer) -> None:
+def test_life(cloud: Json, cloud_server: Running) -> None:
     created, changed = live_through(
         "service_account",
         cloud,

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from tests.integration.conftest import PROJECT, CloudServer
+from tests.clouds import PROJECT, Running
 from tests.integration.life import live_through, prepare
 from tests.module_runner import ModuleFailed, run_module
 
@@ -28,7 +28,7 @@ NODES: Json = {
 SERVICES = {"range_name": "services", "ip_cidr_range": "10.9.0.0/20"}
 
 
-def find(server: CloudServer, name: str) -> Json | None:
+def find(server: Running, name: str) -> Json | None:
     return server.find("compute", f"{REGION}/subnetworks/{name}")
 
 
@@ -37,7 +37,7 @@ def _network(cloud: Json) -> None:
     prepare(cloud, ("network", {"name": "vpc"}))
 
 
-def test_life(cloud: Json, cloud_server: CloudServer) -> None:
+def test_life(cloud: Json, cloud_server: Running) -> None:
     created, changed = live_through(
         "subnetwork",
         cloud,
@@ -72,7 +72,7 @@ def test_life(cloud: Json, cloud_server: CloudServer) -> None:
     assert sorted(item["rangeName"] for item in changed["secondaryIpRanges"]) == ["pods", "services"]
 
 
-def test_proxy_only(cloud: Json, cloud_server: CloudServer) -> None:
+def test_proxy_only(cloud: Json, cloud_server: Running) -> None:
     args = {
         "name": "proxies",
         "region": "us-east5",
@@ -93,7 +93,7 @@ def test_proxy_only(cloud: Json, cloud_server: CloudServer) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["10.2.1.0/25", "10.2.2.0/24", "10.2.2.0/23"])
-def test_a_range_only_grows(cloud: Json, cloud_server: CloudServer, wanted: str) -> None:
+def test_a_range_only_grows(cloud: Json, cloud_server: Running, wanted: str) -> None:
     args = {**cloud, "name": "growing", "region": "us-east5", "network": "vpc", "ip_cidr_range": "10.2.1.0/24"}
     run_module("subnetwork", args)
     for check in (True, False):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration.conftest import TOKEN, CloudServer, running_cloud
+from tests.clouds import TOKEN, Running, running_cloud
 from tests.integration.kube_fixtures import Cluster, cluster
 
 __all__ = ["cluster"]
@@ -49,7 +49,7 @@ def names(folder: str) -> set[str]:
 class Playbook:
     """Tasks of the collection, each registered; what they returned, and what was printed."""
 
-    def __init__(self, folder: Path, cloud: CloudServer, tasks: list[Json], **play: t.Any) -> None:
+    def __init__(self, folder: Path, cloud: Running, tasks: list[Json], **play: t.Any) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         steps = [
@@ -183,9 +183,7 @@ def test_both_ways_give_the_same_results(tmp_path: Path, cluster: Cluster) -> No
 
 
 @pytest.mark.parametrize("way", [True, False])
-def test_a_secret_that_an_api_repeats_is_hidden_on_both_ways(
-    tmp_path: Path, cloud_server: CloudServer, way: bool
-) -> None:
+def test_a_secret_that_an_api_repeats_is_hidden_on_both_ways(tmp_path: Path, cloud_server: Running, way: bool) -> None:
     """The token as a description: it comes back from the API, in the result and in the diff."""
     name = f"loud-{way}".lower()
     tasks: list[Json] = [
@@ -202,9 +200,7 @@ def test_a_secret_that_an_api_repeats_is_hidden_on_both_ways(
 
 @pytest.mark.parametrize("way", [True, False])
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\u00fc"])
-def test_a_token_that_cannot_be_sent_is_not_shown(
-    tmp_path: Path, cloud_server: CloudServer, way: bool, end: str
-) -> None:
+def test_a_token_that_cannot_be_sent_is_not_shown(tmp_path: Path, cloud_server: Running, way: bool, end: str) -> None:
     """What an HTTP library says of a header quotes it, with line breaks spelled out, where nothing masks it."""
     secret = "ya29.a0AfB_very-secret"
     task: Json = {"aiserving.gke.cluster_info": {"access_token": secret + end}}
@@ -213,7 +209,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(
     assert secret not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
 
 
-def test_what_needs_a_process_of_its_own_gets_one(tmp_path: Path, cloud_server: CloudServer) -> None:
+def test_what_needs_a_process_of_its_own_gets_one(tmp_path: Path, cloud_server: Running) -> None:
     ways: list[tuple[Json, bool]] = [
         ({}, False),
         ({"async": 60, "poll": 1}, True),

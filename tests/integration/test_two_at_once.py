@@ -23,7 +23,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import container_v1
 
-from tests.integration.conftest import PROJECT, TOKEN, CloudServer
+from tests.clouds import PROJECT, TOKEN, Running
 from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
@@ -61,7 +61,7 @@ OBJECTS: dict[str, tuple[Json, Json]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _ground(cloud_server: CloudServer) -> None:
+def _ground(cloud_server: Running) -> None:
     """What the objects stand on."""
     args = cloud_server.args
     run_module("network", {**args, "name": "vpc"})
@@ -77,14 +77,14 @@ def _tidy(cloud: Json) -> Iterator[None]:
         run_module(module, absent)
 
 
-def google(server: CloudServer) -> t.Any:
+def google(server: Running) -> t.Any:
     """Google's own client, which is somebody else."""
 
     class Bearer(AnonymousCredentials):
         def before_request(self, request: t.Any, method: str, url: str, headers: Json) -> None:
             headers["authorization"] = f"Bearer {TOKEN}"
 
-    options = ClientOptions(api_endpoint=f"{server.url}/container")
+    options = ClientOptions(api_endpoint=f"{server.base}/container")
     return container_v1.ClusterManagerClient(credentials=Bearer(), transport="rest", client_options=options)
 
 
@@ -97,7 +97,7 @@ class Rival:
 
 
 @pytest.fixture
-def rival(monkeypatch: pytest.MonkeyPatch, cloud_server: CloudServer) -> Rival:
+def rival(monkeypatch: pytest.MonkeyPatch, cloud_server: Running) -> Rival:
     found = Rival()
     send, send_gke = Rest._send, Gke._send
 
@@ -231,7 +231,7 @@ def test_labels_of_two_runs_at_once_are_all_there(
     assert after[option] == {"one": "1", "two": "2"}
 
 
-def test_two_nats_of_one_router_at_once(cloud: Json, runners: tuple[Runner, Runner], cloud_server: CloudServer) -> None:
+def test_two_nats_of_one_router_at_once(cloud: Json, runners: tuple[Runner, Runner], cloud_server: Running) -> None:
     """The list is replaced as a whole, and nothing guards it: both entries are there all the same."""
     base = {"router": "twice", **REGION, "network": "vpc"}
     wishes = [

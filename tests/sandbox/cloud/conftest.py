@@ -11,25 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.cloud.running import Running, enable_all, serve
+from tests.clouds import Running, running_cloud
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Running]:
     """A cloud whose project has nothing enabled yet; nearly no latency."""
-    yield from serve(tmp_path, 0.0001)
+    with running_cloud(tmp_path, scale=0.0001, services=()) as running:
+        yield running
 
 
 @pytest.fixture
 def cloud(fresh: Running) -> Running:
     """A cloud whose project has all APIs of the chain enabled."""
-    enable_all(fresh)
+    fresh.enable()
     return fresh
 
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Running]:
     """The same, slow enough to look at operations that run: a cluster takes over two seconds."""
-    for running in serve(tmp_path, 0.005):
-        enable_all(running)
+    with running_cloud(tmp_path, scale=0.005) as running:
         yield running

@@ -12,7 +12,7 @@ import re
 import typing as t
 from collections.abc import Iterator
 
-from tests.sandbox.cloud.running import NUMBER, PROJECT, Running, finished, until
+from tests.clouds import NUMBER, PROJECT, Running, finished, until
 
 Json = dict[str, t.Any]
 
@@ -81,14 +81,21 @@ class Replay:
         self._subnetworks = 0
 
     def run(self, skipped: re.Pattern[str]) -> Iterator[Difference]:
-        """Send all requests but those whose URL is ``skipped``, with the polls of their operations."""
+        """All differences, of all requests but those whose URL is ``skipped``."""
+        for _record, differences in self.exchanges(skipped):
+            yield from differences or ()
+
+    def exchanges(self, skipped: re.Pattern[str]) -> Iterator[tuple[Json, list[Difference] | None]]:
+        """Each record with its differences; None for what is not sent: skipped, or a poll of what was no success."""
         left_out = False
         for record in self._records:
             left_out = bool(skipped.search(record["url"])) or (left_out and "/operations/" in record["url"])
-            if not left_out:
-                found = list(self._send(record))
-                left_out = any(difference.kind == "status" for difference in found)
-                yield from found
+            if left_out:
+                yield record, None
+                continue
+            found = list(self._send(record))
+            left_out = any(difference.kind == "status" for difference in found)
+            yield record, found
 
     def _send(self, record: Json) -> Iterator[Difference]:
         text = json.dumps(record)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sandbox.cloud import bodies
 from sandbox.cloud.errors import Refusal
-from tests.sandbox.cloud.running import PROJECT, Running
+from tests.clouds import PROJECT, Running
 
 Json = dict[str, t.Any]
 

@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from tests.sandbox.cloud.running import NUMBER, PROJECT, TOKEN, Running, until
+from tests.clouds import NUMBER, PROJECT, TOKEN, Running, until
 
 COMPUTE = f"compute/v1/projects/{PROJECT}"
 CLUSTERS = f"container/v1/projects/{PROJECT}/locations/us-east5-a/clusters"

@@ -13,7 +13,7 @@ from google.api_core import exceptions
 from google.cloud import container_v1
 from google.oauth2.credentials import Credentials
 
-from tests.sandbox.cloud.running import PROJECT, TOKEN, Running, until
+from tests.clouds import PROJECT, TOKEN, Running, until
 
 LOCATION = "us-east5-a"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from tests.sandbox.cloud.running import PROJECT, Running
+from tests.clouds import PROJECT, Running
 
 COMPUTE = f"compute/v1/projects/{PROJECT}"
 PARENT = f"container/v1/projects/{PROJECT}/locations/us-east5-a"

@@ -13,8 +13,8 @@ import requests
 from google.api_core import exceptions
 from google.cloud import container_v1
 
-from sandbox.faults import KINDS, BadFault, Fault, Faults, Place
-from tests.sandbox.cloud.running import PROJECT, TOKEN, Running, until
+from sandbox.faults import KINDS, BadFault, Faults, Place
+from tests.clouds import PROJECT, TOKEN, Running, until
 from tests.sandbox.cloud.test_clients import CLUSTER, LOCATION, PARENT, client, create, wait
 
 Json = dict[str, t.Any]
@@ -22,22 +22,8 @@ NETWORKS = f"compute/v1/projects/{PROJECT}/global/networks"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def add(cloud: Running, kind: str, **wanted: t.Any) -> Fault:
-    async def within() -> Fault:
-        return cloud.cloud.faults.add({"kind": kind, **wanted})
-
-    return t.cast(Fault, cloud.within(within()))
-
-
-def clear(cloud: Running) -> None:
-    async def within() -> None:
-        cloud.cloud.faults.clear()
-
-    cloud.within(within())
-
-
 def test_an_error_comes_so_many_times_and_in_the_api_s_own_form(cloud: Running) -> None:
-    add(cloud, "error", service="compute", method="GET", times=2, settings={"code": 429, "retry_after": 3})
+    cloud.break_down("error", service="compute", method="GET", times=2, settings={"code": 429, "retry_after": 3})
     for _again in range(2):
         answer = requests.get(f"{cloud.base}/{NETWORKS}", headers=HEADERS, timeout=30)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3")
@@ -48,7 +34,7 @@ def test_an_error_comes_so_many_times_and_in_the_api_s_own_form(cloud: Running) 
 def test_google_s_client_sees_its_own_exceptions(cloud: Running) -> None:
     api = client(cloud)
     for code, kind in ((503, exceptions.ServiceUnavailable), (429, exceptions.TooManyRequests)):
-        add(cloud, "error", service="container", times=1, settings={"code": code})
+        cloud.break_down("error", service="container", times=1, settings={"code": code})
         with pytest.raises(kind):
             api.list_clusters(parent=PARENT, retry=None)
     assert not api.list_clusters(parent=PARENT).clusters
@@ -56,7 +42,7 @@ def test_google_s_client_sees_its_own_exceptions(cloud: Running) -> None:
 
 @pytest.mark.parametrize(("when", "there"), [("before", 404), ("after", 200)])
 def test_a_reset_before_the_write_or_after_it(cloud: Running, when: str, there: int) -> None:
-    add(cloud, "reset", service="compute", method="POST", resource="*/networks", times=1, settings={"when": when})
+    cloud.break_down("reset", service="compute", method="POST", resource="*/networks", times=1, settings={"when": when})
     with pytest.raises(requests.ConnectionError):
         requests.post(f"{cloud.base}/{NETWORKS}", json={"name": "n1"}, headers=HEADERS, timeout=30)
     answer = until(
@@ -67,13 +53,13 @@ def test_a_reset_before_the_write_or_after_it(cloud: Running, when: str, there: 
 
 
 def test_only_where_it_was_asked_for(cloud: Running) -> None:
-    add(cloud, "error", location="us-east5")
+    cloud.break_down("error", location="us-east5")
     api = client(cloud)
     with pytest.raises(exceptions.ServiceUnavailable):
         api.list_clusters(parent=PARENT, retry=None)
     elsewhere = f"projects/{PROJECT}/locations/europe-west4-a"
     assert not api.list_clusters(parent=elsewhere).clusters
-    clear(cloud)
+    cloud.repair()
     assert not api.list_clusters(parent=PARENT).clusters
 
 
@@ -85,7 +71,7 @@ def test_an_operation_ends_in_an_error_and_the_object_says_so(
     cloud: Running, reason: str, code: int, says: str
 ) -> None:
     api = client(cloud)
-    add(cloud, "operation-error", service="container", settings={"reason": reason}, times=1)
+    cloud.break_down("operation-error", service="container", settings={"reason": reason}, times=1)
     ended = wait(api, create(api))
     assert (ended.error.code, ended.status) == (code, container_v1.Operation.Status.DONE)
     assert says in ended.error.message
@@ -100,7 +86,7 @@ def pool_of(name: str, machine: str) -> container_v1.NodePool:
 def test_a_zone_without_machines_fails_the_pool_and_only_that(cloud: Running) -> None:
     api = client(cloud)
     wait(api, create(api))
-    add(cloud, "stockout", location=LOCATION, settings={"machine": "ct6e-standard-4t"})
+    cloud.break_down("stockout", location=LOCATION, settings={"machine": "ct6e-standard-4t"})
     tpu = pool_of("tpu", "ct6e-standard-4t")
     cpu = pool_of("cpu", "e2-standard-4")
     assert not wait(api, api.create_node_pool(parent=CLUSTER, node_pool=cpu)).error.message
@@ -117,21 +103,21 @@ def test_a_zone_without_machines_fails_the_pool_and_only_that(cloud: Running) ->
 def test_machines_that_come_in_time_make_the_pool(slow: Running) -> None:
     api = client(slow)
     wait(api, create(api))
-    fault = add(slow, "stockout", location=LOCATION)
+    fault = slow.break_down("stockout", location=LOCATION)
     trying = api.create_node_pool(parent=CLUSTER, node_pool=pool_of("cpu", "e2-standard-4"))
     running = api.get_operation(name=f"{PARENT}/operations/{trying.name}")
     assert running.status != container_v1.Operation.Status.DONE and fault.name
-    clear(slow)
+    slow.repair()
     assert not wait(api, trying).error.message
 
 
 def test_an_operation_is_stuck_until_the_fault_is_cleared(cloud: Running) -> None:
-    add(cloud, "operation-stuck", service="compute", resource="global/networks/stuck")
+    cloud.break_down("operation-stuck", service="compute", resource="global/networks/stuck")
     stuck = cloud.ok("POST", NETWORKS, {"name": "stuck"})
     cloud.done(cloud.ok("POST", NETWORKS, {"name": "free"}))
     where = cloud._path(stuck)
     assert cloud.ok("GET", where)["status"] != "DONE"
-    clear(cloud)
+    cloud.repair()
     assert "error" not in cloud.done(stuck)
 
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clouds import PROJECT, TOKEN, Running, running_cloud
 from tests.sandbox import hostile
-from tests.sandbox.cloud.running import PROJECT, TOKEN, Running, enable_all, serve
 from tests.sandbox.hostile import Request
 
 Json = dict[str, t.Any]
@@ -212,8 +212,7 @@ CASES: dict[str, list[Case]] = {
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A cloud that has one of everything, so that requests get as far as they can."""
-    for cloud in serve(tmp_path_factory.mktemp("town"), 0.0001, hostile=True):
-        enable_all(cloud)
+    with running_cloud(tmp_path_factory.mktemp("town"), scale=0.0001, hostile=True) as cloud:
         compute = f"compute/v1/projects/{PROJECT}/global"
         for where, document in (
             (f"{compute}/networks", NETWORK),

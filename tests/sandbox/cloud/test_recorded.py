@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.latency import GOOGLE
+from tests.clouds import SERVICES, running_cloud
 from tests.sandbox.cloud.replay import Difference, Replay, compare, kind_of, places
 from tests.sandbox.cloud.reviewed import REVIEWED, SKIPPED
-from tests.sandbox.cloud.running import enable_all, serve
 
 FILES = (
     "compute/address-ip-collection",
@@ -79,9 +79,8 @@ def differences(
     # A second each: the answer to a creation must not be late enough to tell of progress.
     monkeypatch.setitem(GOOGLE, "cluster_create", 10_000)
     records = json.loads((shared / "recorded" / f"{request.param}.json").read_text())
-    for cloud in serve(tmp_path, 0.0001):
-        if not request.param.startswith("serviceusage/"):
-            enable_all(cloud)
+    services = () if request.param.startswith("serviceusage/") else SERVICES
+    with running_cloud(tmp_path, scale=0.0001, services=services) as cloud:
         yield list(Replay(cloud, records).run(re.compile(SKIPPED)))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.cloud.running import PROJECT, Running
+from tests.clouds import PROJECT, Running
 
 BUCKETS = "storage/v1/b"
 BUCKET = f"{BUCKETS}/weights-1"

@@ -18,7 +18,7 @@ from ansible_collections.aiserving.gke.plugins.module_utils._inventory.judge imp
 from ansible_collections.aiserving.gke.plugins.plugin_utils._estate import COLLECTION, ROLES, _specs
 
 from sandbox.cloud.catalogue import REGIONS
-from sandbox.cloud.container_pools import V6E_ZONES
+from sandbox.cloud.container.pools import V6E_ZONES
 from sandbox.controllers.machines import _SPECIAL
 from tests.inventories import EAST, WEST, Change, estate
 

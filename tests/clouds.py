@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import threading
@@ -14,40 +15,68 @@ import time
 import typing as t
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
 from sandbox.cloud import Cloud
-from sandbox.faults import Faults
+from sandbox.faults import Fault, Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
 from sandbox.latency import Latency
-from tests.official import Judge
-from tests.sandbox.cloud.official import judging
+from tests.judge import Judge
 
 PROJECT = "sandbox-project"
 NUMBER = "123456789012"
 TOKEN = "test-token"
-DEADLINE = 20.0
-ENABLED = [
+CA = "-----BEGIN CERTIFICATE-----\n"
+DEADLINE = 30.0
+BASES = {
+    "cloudresourcemanager": "cloudresourcemanager/",
+    "compute": "compute/v1/",
+    "container": "container/",
+    "gkehub": "gkehub/",
+    "iam": "iam/",
+    "serviceusage": "serviceusage/",
+    "storage": "storage/v1/",
+}
+# What the chain needs enabled.
+SERVICES = [
     f"{name}.googleapis.com"
-    for name in ("compute", "container", "gkehub", "iam", "multiclusteringress", "multiclusterservicediscovery")
+    for name in (
+        "autoscaling",
+        "cloudresourcemanager",
+        "compute",
+        "connectgateway",
+        "container",
+        "dns",
+        "gkehub",
+        "iam",
+        "iamcredentials",
+        "modelarmor",
+        "multiclusteringress",
+        "multiclusterservicediscovery",
+        "networkservices",
+        "storage",
+        "trafficdirector",
+    )
 ]
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Runtime:
-    """Clusters that are only an address; ``broken`` makes the next one fail to start."""
+    """Clusters that are only an address: ``access`` when given. ``broken`` makes the next one fail to start."""
 
     def __init__(self) -> None:
         self.started: dict[ClusterKey, str] = {}
         self.broken = False
+        self.access: ClusterAccess | None = None
 
     async def start_cluster(self, key: ClusterKey, version: str) -> ClusterAccess:
         if self.broken:
             raise OSError("no address left")
         self.started[key] = version
-        return ClusterAccess(f"127.99.0.{10 + len(self.started)}:6443", "the CA", TOKEN)
+        return self.access or ClusterAccess(f"127.99.0.{10 + len(self.started)}:6443", CA, TOKEN)
 
     async def stop_cluster(self, key: ClusterKey) -> None:
         self.started.pop(key, None)
@@ -55,7 +84,7 @@ class Runtime:
 
 @dataclasses.dataclass
 class Running:
-    """A cloud that serves: ``call`` speaks to it, ``within`` runs a coroutine in its loop."""
+    """A cloud that serves: ``call`` and ``request`` speak to it, ``within`` runs a coroutine in its loop."""
 
     cloud: Cloud
     runtime: Runtime
@@ -65,6 +94,16 @@ class Running:
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def args(self) -> Json:
+        """The options with which a module reaches it."""
+        return {
+            "auth_kind": "accesstoken",
+            "access_token": TOKEN,
+            "project": PROJECT,
+            "api_endpoints": {service: f"{self.base}/{path}" for service, path in BASES.items()},
+        }
 
     def call(
         self,
@@ -83,7 +122,7 @@ class Running:
         if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         try:
-            with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+            with _OPENER.open(request, timeout=DEADLINE) as answer:
                 text, status = answer.read(), answer.status
         except urllib.error.HTTPError as error:
             text, status = error.read(), error.code
@@ -96,6 +135,18 @@ class Running:
         status, answer = self.call(method, path, body)
         assert status == 200, answer
         return answer
+
+    def request(self, method: str, service: str, path: str, body: object = None) -> t.Any:
+        """What must succeed, relative to the service's base: {} for an answer without a body."""
+        status, answer = self.call(method, BASES[service] + path, body)
+        assert status < 400, answer
+        return answer or {}
+
+    def find(self, service: str, path: str) -> Json | None:
+        """The same, None for what is not there."""
+        status, answer = self.call("GET", BASES[service] + path)
+        assert status in (200, 404), answer
+        return answer if status == 200 else None
 
     def done(self, operation: Json, path: str = "") -> Json:
         """Poll an operation of any API until it is done; ``path`` where its own name is not enough."""
@@ -110,8 +161,31 @@ class Running:
             return "container/" + link.removeprefix("https://container.googleapis.com/")
         return link.removeprefix("https://www.googleapis.com/")
 
+    def enable(self, names: Sequence[str] = SERVICES) -> None:
+        """Turn APIs on in the main project, and wait until they are."""
+        path = f"serviceusage/v1/projects/{PROJECT}/services:batchEnable"
+        operation = self.ok("POST", path, {"serviceIds": list(names)})
+        if not operation.get("done"):  # a finished one is not kept when there was nothing to do
+            self.done(operation)
+
     def within(self, routine: t.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
         return asyncio.run_coroutine_threadsafe(routine, self.loop).result(DEADLINE)
+
+    def break_down(self, kind: str, **wanted: t.Any) -> Fault:
+        """A fault from now on: see sandbox.faults. Raises BadFault."""
+
+        async def add() -> Fault:
+            return self.cloud.faults.add({"kind": kind, **wanted})
+
+        return t.cast(Fault, self.within(add()))
+
+    def repair(self) -> None:
+        """No fault any more."""
+
+        async def clear() -> None:
+            self.cloud.faults.clear()
+
+        self.within(clear())
 
 
 def finished(operation: Json) -> bool:
@@ -127,16 +201,18 @@ def until(look: Callable[[], t.Any], true: Callable[[t.Any], bool]) -> t.Any:
     return answer
 
 
-def serve(directory: Path, scale: float, *, hostile: bool = False) -> Iterator[Running]:
-    """Run a cloud in a thread and stop it at the end.
+@contextlib.contextmanager
+def running_cloud(
+    directory: Path, *, scale: float = 0.002, services: Sequence[str] = SERVICES, hostile: bool = False
+) -> Iterator[Running]:
+    """A cloud of its own for as long as the context lasts; ``scale``: see sandbox.latency; ``services``: enabled.
 
-    Every answer that has an official type must be of it, and every request unless the clients are ``hostile``.
+    At its end every answer that it gave must have been of Google's types, and every request that it took unless the
+    clients are ``hostile``.
     """
-    violations: list[str] = []
-    ready: threading.Event = threading.Event()
+    judge, ready = Judge(), threading.Event()
     box: dict[str, t.Any] = {}
     runtime = Runtime()
-    judge = Judge()
 
     async def status(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"state": "running"})
@@ -152,7 +228,6 @@ def serve(directory: Path, scale: float, *, hostile: bool = False) -> Iterator[R
             runtime=runtime,
         )
         cloud.app.middlewares.append(judge.middleware())
-        cloud.app.middlewares.append(judging(violations))
         cloud.publish("GET", "/sandbox/status", status)
         runner = web.AppRunner(cloud.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -167,15 +242,13 @@ def serve(directory: Path, scale: float, *, hostile: bool = False) -> Iterator[R
 
     thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
     thread.start()
-    assert ready.wait(DEADLINE)
-    yield Running(box["cloud"], runtime, box["port"], box["loop"])
-    box["loop"].call_soon_threadsafe(box["stop"].set)
-    thread.join(DEADLINE)
-    assert hostile or not judge.violations, "\n".join(sorted(judge.violations))
-    assert not violations
-
-
-def enable_all(cloud: Running) -> None:
-    """Enable the APIs of the chain in the main project."""
-    path = f"serviceusage/v1/projects/{PROJECT}/services:batchEnable"
-    cloud.done(cloud.ok("POST", path, {"serviceIds": ENABLED}))
+    assert ready.wait(DEADLINE), "the embedded cloud did not start"
+    running = Running(box["cloud"], runtime, box["port"], box["loop"])
+    try:
+        if services:
+            running.enable(services)
+        yield running
+    finally:
+        box["loop"].call_soon_threadsafe(box["stop"].set)
+        thread.join(DEADLINE)
+    assert not judge.violations(requests=not hostile), "\n".join(judge.violations(requests=not hostile))
