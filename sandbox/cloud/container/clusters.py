@@ -393,16 +393,16 @@ def set_status(document: Json, status: str) -> None:
 
 def rendered(document: Json) -> Json:
     """The cluster as GET answers it: with what follows from its pools, and the etag."""
-    pools = [pools.rendered(pool) for pool in document["nodePools"]]
+    shown = [pools.rendered(pool) for pool in document["nodePools"]]
     answer = {
         **document,
-        "nodePools": pools,
-        "currentNodeCount": sum(pool.get("initialNodeCount", 0) * len(pool["locations"]) for pool in pools),
-        "instanceGroupUrls": [url for pool in pools for url in pool["instanceGroupUrls"]],
+        "nodePools": shown,
+        "currentNodeCount": sum(pool.get("initialNodeCount", 0) * len(pool["locations"]) for pool in shown),
+        "instanceGroupUrls": [url for pool in shown for url in pool["instanceGroupUrls"]],
     }
-    if pools:
-        answer["nodeConfig"] = pools[0]["config"]
-        answer["initialNodeCount"] = pools[0].get("initialNodeCount", 0)
+    if shown:
+        answer["nodeConfig"] = shown[0]["config"]
+        answer["initialNodeCount"] = shown[0].get("initialNodeCount", 0)
     answer["etag"] = fingerprint(document)
     return answer
 
