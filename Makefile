@@ -9,7 +9,7 @@ LINK := .venv/collections/ansible_collections/aiserving/gke
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env demo test lint sanity newest pytest truth chaos gameday bench clean
+.PHONY: help env demo test lint sanity newest pytest truth chaos gameday bench google clean
 
 help:
 	@echo 'make demo     build the service in two regions on a sandbox, then fail one over'
@@ -19,6 +19,7 @@ help:
 	@echo 'make chaos    two runs at the same moment, ten times; twenty kills; about 15 minutes'
 	@echo 'make gameday  incidents under load, and docs/incidents.md; about 20 minutes'
 	@echo 'make bench    what tasks, runs, builds and the load cost; about 15 minutes'
+	@echo 'make google   PROJECT=... builds on a real project, step by step, told and asked before, and writes evidence'
 	@echo 'make clean    stop the sandbox and remove what was made'
 
 env: .venv/ready
@@ -43,7 +44,7 @@ test: env lint sanity newest pytest
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p sandbox -p tests -p bench -p ansible_collections.aiserving.gke.plugins
+	$(BIN)/mypy -p sandbox -p tests -p bench -p proof -p ansible_collections.aiserving.gke.plugins
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
 	$(BIN)/antsibull-changelog lint
@@ -85,6 +86,10 @@ $(PEER):
 
 bench: env $(PEER)
 	PYTHONPATH=.venv/collections $(BIN)/python -m bench $(BENCH)
+
+# What a run has not removed yet is remembered in .google, which is therefore not cleaned away.
+google: env
+	PYTHONPATH=.venv/collections $(BIN)/python -m proof $(MAKEOVERRIDES)
 
 clean:
 	-test ! -x $(BIN)/python || $(BIN)/python -m sandbox stop

@@ -1,0 +1,78 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Evidence: what Google answered, redacted, a file a step, and what of it a replay can send again."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from collections.abc import Iterable
+from pathlib import Path
+
+from .journal import private, write_private
+from .redact import Redactor
+
+Json = dict[str, t.Any]
+
+ABOUT = "run.json"
+
+
+class Evidence:
+    """A folder, 0700, of files, 0600: run.json, STEP.json (exchanges), STEP-kubernetes.json (looks)."""
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        self.folder = private(folder)
+        self._redactor = redactor
+        self._records: list[Json] = []
+
+    def add(self, record: Json) -> None:
+        """In memory until the step is over: nothing that is not redacted is ever on disk."""
+        self._records.append(record)
+
+    def close(self, step: str) -> int:
+        """Write what was added since the last step; the number of exchanges."""
+        ordered = sorted(self._records, key=lambda record: str(record["at"]))
+        self._records = []
+        self._write(f"{step}.json", [self._redactor.exchange(record) for record in ordered])
+        return len(ordered)
+
+    def looks(self, step: str, records: list[Json]) -> None:
+        self._write(f"{step}-kubernetes.json", [self._redactor.document(record) for record in records])
+
+    def about(self, document: Json) -> None:
+        self._write(ABOUT, self._redactor.document(document))
+
+    def _write(self, name: str, document: t.Any) -> None:
+        write_private(self.folder / name, json.dumps(document, indent=1) + "\n")
+
+
+def read(folder: Path) -> list[Json]:
+    """The exchanges of all steps of a run, in order."""
+    steps = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["steps"]
+    found: list[Json] = []
+    for step in steps:
+        found += json.loads((folder / f"{step}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def replayable(records: Iterable[Json]) -> list[Json]:
+    """What can be sent again one by one: of requests that waited for something, the last alone, marked as ``waited``.
+
+    An exchange that was lost on the way has no answer to compare with.
+    """
+    kept: list[Json] = []
+    asked: dict[str, int] = {}  # URL of a GET -> where in ``kept``, since the last write
+    for record in records:
+        if record["status"] == 0:
+            continue
+        if record["method"] != "GET":
+            asked.clear()
+        elif (place := asked.get(record["url"])) is not None:
+            kept[place] = {**record, "waited": True}
+            continue
+        else:
+            asked[record["url"]] = len(kept)
+        kept.append(record)
+    return kept
