@@ -27,6 +27,7 @@ ANY = "ANY"
 STRING = "TYPE_STRING"
 BOOL = "TYPE_BOOL"
 INT32 = "TYPE_INT32"
+UINT32 = "TYPE_UINT32"
 INT64 = "TYPE_INT64"
 DOUBLE = "TYPE_DOUBLE"
 BYTES = "TYPE_BYTES"
@@ -35,7 +36,7 @@ STRINGS: Shape = [STRING]
 STRING_MAP: Shape = {"*": STRING}
 OBJECT: Shape = {"*": ANY}
 
-LIMITS = {INT32: 1 << 31, INT64: 1 << 63}
+RANGES = {INT32: range(-(1 << 31), 1 << 31), UINT32: range(1 << 32), INT64: range(-(1 << 63), 1 << 63)}
 NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 
 
@@ -138,7 +139,7 @@ def _scalar(value: t.Any, kind: str) -> str | int | float | bool | None:
     if kind == DOUBLE:
         return float(text)
     whole = int(text) if text.lstrip("-").isdigit() else int(float(text))
-    if whole != float(text) or not -LIMITS[kind] <= whole < LIMITS[kind]:
+    if whole != float(text) or whole not in RANGES[kind]:
         return None
     return str(whole) if kind == INT64 else whole
 

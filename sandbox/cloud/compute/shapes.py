@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ..bodies import ANY, BOOL, BYTES, DOUBLE, INT32, INT64, OBJECT, STRING, STRING_MAP, STRINGS, Shape, of
+from ..bodies import ANY, BOOL, BYTES, DOUBLE, INT32, OBJECT, STRING, STRING_MAP, STRINGS, UINT32, Shape, of
 
 Message = dict[str, Shape]
 
@@ -85,7 +85,7 @@ ROUTER: Message = {
     "encryptedInterconnectRouter": BOOL,
     "bgp": {
         **of(STRING, "advertiseMode identifierRange"),
-        "asn": INT64,
+        "asn": UINT32,
         "advertisedGroups": STRINGS,
         "advertisedIpRanges": [of(STRING, "range description")],
         "keepaliveInterval": INT32,
