@@ -23,6 +23,7 @@ from .._errors import MissingLibrary
 QUESTION = "Say in one sentence which service you are part of."
 MAX_TOKENS = 24
 EXCERPT = 200  # characters of a body that is no completion
+CONNECTING = 10.0  # seconds; a model may think for long, a network that lets nobody through is known soon
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,12 @@ def ask(url: str, model: str, *, header: str, timeout: float) -> Answer:
     }
     began = time.monotonic()
     try:
-        answer = requests.post(f"{url}/v1/chat/completions", json=body, timeout=timeout, allow_redirects=False)
+        answer = requests.post(
+            f"{url}/v1/chat/completions",
+            json=body,
+            timeout=(min(CONNECTING, timeout), timeout),
+            allow_redirects=False,
+        )
     except (requests.RequestException, ValueError) as error:
         return Answer(0, _why(error, timeout), seconds=_since(began))
     served_by = answer.headers.get(header, "") if header else ""
@@ -74,7 +80,7 @@ def _since(began: float) -> float:
 
 def _why(error: t.Any, timeout: float) -> str:
     if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {timeout:g} s"
+        return f"no connection within {min(CONNECTING, timeout):g} s"
     if isinstance(error, requests.Timeout):
         return f"no answer within {timeout:g} s"
     if "refused" in str(error):
