@@ -45,7 +45,7 @@ ERROR = "[ERROR]: Task failed: Action failed: POST http://127.0.0.1:4/x: 409 | t
         (Run(0, RECAP, 1.0), "announces 3 changes"),
         (Run(0, "\na : ok=3 changed=0\n", 1.0), "sees nothing"),
         (Run(2, ERROR, 1.0), "fails: POST /x: 409 / taken"),
-        (Run(-9, "", 1.0), "does not end within 120 s"),
+        (Run(-9, "", 1.0), "does not end within 240 s"),
     ],
 )
 def test_how_a_run_ended(run: Run, words: str) -> None:
