@@ -146,3 +146,10 @@ class DataPlane(t.Protocol):
         """
 
     async def stop(self) -> None: ...
+
+
+class LoadBalancers(t.Protocol):
+    """Where the fleet's controllers tell what they have programmed: compute shows it to users."""
+
+    def publish(self, network: str, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
+        """These load balancers, in the VPC network of this short name, are all that there are now."""

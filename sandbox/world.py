@@ -86,6 +86,7 @@ class World:
             access=lambda key: found.server.access if (found := self._clusters.get(key)) else None,
             clusters=lambda: tuple(self._clusters),
             dataplane=self._dataplane,
+            balancers=self.cloud.balancers,
         )
 
     async def serve(self, stop: asyncio.Event) -> None:

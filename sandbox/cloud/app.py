@@ -15,7 +15,8 @@ from aiohttp.typedefs import Handler
 from ..faults import Faults
 from ..interfaces import ClusterRuntime
 from ..latency import Latency
-from .compute import Compute
+from . import batch
+from .compute import Compute, LoadBalancers
 from .container import Container
 from .engine import Engine
 from .errors import Refusal
@@ -71,7 +72,11 @@ class Cloud:
         self.app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_in_googles_words])
         for service in services:
             service.install(self.app, token)
+        for service in {service.base: service for service in services}.values():
+            service.install_rest(self.app, token)
+        batch.install(self.app, {service.base for service in services if service.base})
         self.view = View(self._store, storage)
+        self.balancers = LoadBalancers(self._store)
 
     def publish(self, method: str, path: str, act: Handler) -> None:
         """Serve a path of the sandbox's own, to who has the token."""

@@ -95,8 +95,17 @@ def precondition(message: str) -> Refusal:
     return Refusal("FAILED_PRECONDITION", message)
 
 
+def precondition_failed() -> Refusal:
+    return Refusal("CONDITION_NOT_MET", "At least one of the pre-conditions you specified did not hold.")
+
+
 def no_permission(message: str = "The caller does not have permission") -> Refusal:
     return Refusal("PERMISSION_DENIED", message)
+
+
+def lacking(what: str) -> Refusal:
+    """What Google has and this sandbox does not: never a 404, which clients take for a resource that is absent."""
+    return Refusal("UNIMPLEMENTED", f"This sandbox does not have {what}; see docs/sandbox.md.")
 
 
 def internal() -> Refusal:

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from ..interfaces import Json
+from . import roles
 from .bodies import BYTES, INT32, OBJECT, STRING, STRINGS, Shape, of, same_bytes
-from .errors import Refusal, invalid
+from .errors import Refusal, invalid, lacking
 from .store import Store, fingerprint
 
 POOL_MEMBER = re.compile(r"serviceAccount:(?P<project>[^\[\]]+)\.svc\.id\.goog\[[^\[\]/]+/[^\[\]/]+\]$")
@@ -30,6 +32,14 @@ POLICY: Shape = {
     **of(STRING, "kind resourceId"),
 }
 SET_POLICY: Shape = {"policy": POLICY, "updateMask": STRING}
+EVERYBODY = ("allUsers", "allAuthenticatedUsers")
+ROLE = re.compile(r"(roles/|(?P<owner>(projects|organizations)/[^/]+)/roles/)[A-Za-z0-9_.]+")
+PERMISSION = re.compile(r"[a-z][\w-]*(\.[A-Za-z]\w*){2,}")
+# Roles that a kind of resource has, and that a project does not have.
+ON_BUCKETS = ("roles/storage.", "roles/iam.security")
+ON_ACCOUNTS = ("roles/iam.", *(f"roles/{name}" for name in roles.BASIC))
+ABOVE_PROJECTS = ("roles/resourcemanager.organization", "roles/resourcemanager.folder", "roles/compute.org")
+CONDITIONAL = 3  # version of policies with conditions; https://cloud.google.com/iam/docs/policies#versions
 NO_ETAG = "ACAB"  # Google's etag of a policy that was never set
 
 
@@ -53,11 +63,14 @@ def write(store: Store, resource: str, policy: Json, *, first_version: int = 1) 
             "The request's ETag did not match the current policy's ETag.",
         )
     merged = _merge(policy.get("bindings", []))
+    conditional = any("condition" in binding for binding in merged)
+    if conditional and policy.get("version") != CONDITIONAL:
+        raise invalid(f"A policy with conditions must be of version {CONDITIONAL}.")
     for binding in merged:
-        _check_role(binding["role"])
+        _check_role(store, resource, binding["role"])
         for member in binding["members"]:
-            _check_member(store, member)
-    stored: Json = {"version": 3 if any("condition" in binding for binding in merged) else first_version}
+            _check_member(store, resource, member)
+    stored: Json = {"version": CONDITIONAL if conditional else first_version}
     if merged:
         stored["bindings"] = merged
     if policy.get("auditConfigs"):
@@ -73,6 +86,27 @@ def grant(store: Store, resource: str, role: str, member: str) -> None:
     policy = read(store, resource)
     policy["bindings"] = [*policy.get("bindings", []), {"role": role, "members": [member]}]
     write(store, resource, policy)
+
+
+def forget(store: Store, account: Json) -> None:
+    """A service account is deleted: bindings keep it by its number, and none of them is for another of its name.
+
+    https://cloud.google.com/iam/docs/service-accounts-delete-undelete#deleting
+    """
+    gone = f"serviceAccount:{account['email']}"
+    for resource, policy in store.policies.items():
+        for binding in policy.get("bindings", []):
+            if gone in binding["members"]:
+                left = f"deleted:{gone}?uid={account['uniqueId']}"
+                binding["members"] = [left if member == gone else member for member in binding["members"]]
+                policy["etag"] = fingerprint([resource, policy, store.version])
+
+
+def check_permissions(asked: Iterable[str]) -> None:
+    """Raises Refusal 400 for names that no permission has, such as those with wildcards."""
+    for name in asked:
+        if not PERMISSION.fullmatch(name):
+            raise invalid(f"Permission {name} is not valid for this resource.")
 
 
 def _merge(given: list[Json]) -> list[Json]:
@@ -91,13 +125,34 @@ def _merge(given: list[Json]) -> list[Json]:
     return list(merged.values())
 
 
-def _check_role(role: str) -> None:
-    if not re.fullmatch(r"(roles/|(projects|organizations)/[^/]+/roles/)[A-Za-z0-9_.]+", role):
-        raise invalid(f"Invalid role: {role}")
+def _check_role(store: Store, resource: str, role: str) -> None:
+    form = ROLE.fullmatch(role)
+    if form is None:
+        raise invalid(
+            'The role name must be in the form "roles/{role}", "organizations/{organization_id}/roles/{role}", or '
+            '"projects/{project_id}/roles/{role}".'
+        )
+    if form["owner"]:
+        # The sandbox has no custom roles; those of organizations and projects elsewhere are taken on trust.
+        if form["owner"].removeprefix("projects/") in store.projects:
+            raise invalid(f"Role ({role}) does not exist in the resource's hierarchy.")
+        return
+    if unknown := roles.unknown_service(role):
+        raise lacking(f"the roles of {unknown}")
+    kind = resource.partition("/")[0]
+    fits = {
+        "bucket": role.startswith(ON_BUCKETS),
+        "serviceAccount": role.startswith(ON_ACCOUNTS),
+        "project": not role.startswith(("roles/storage.legacy", *ABOVE_PROJECTS)),
+    }[kind]
+    if role not in roles.ROLES or not fits:
+        raise invalid(f"Role {role} is not supported for this resource.")
 
 
-def _check_member(store: Store, member: str) -> None:
-    if member in ("allUsers", "allAuthenticatedUsers"):
+def _check_member(store: Store, resource: str, member: str) -> None:
+    if member in EVERYBODY:
+        if resource.startswith("project/"):
+            raise invalid(f"Policy members of type {member} are not supported for projects.")
         return
     if not member.startswith(PREFIXES):
         raise invalid(

@@ -41,6 +41,8 @@ class Project:
     services: set[str] = dataclasses.field(default_factory=lambda: set(INITIAL_SERVICES))
     compute: dict[str, Json] = dataclasses.field(default_factory=dict)  # "regions/R/addresses/NAME" -> document
     pending: set[str] = dataclasses.field(default_factory=set)  # compute paths whose insert still runs
+    balancing: dict[str, Json] = dataclasses.field(default_factory=dict)  # parts of load balancers that GKE made
+    endpoints: dict[str, list[Json]] = dataclasses.field(default_factory=dict)  # of the endpoint groups among them
     clusters: dict[ClusterKey, Json] = dataclasses.field(default_factory=dict)
     memberships: dict[str, Json] = dataclasses.field(default_factory=dict)  # full name -> document
     fleet: Json | None = None
@@ -48,6 +50,7 @@ class Project:
     accounts: dict[str, Json] = dataclasses.field(default_factory=dict)  # email -> document
     agents: set[str] = dataclasses.field(default_factory=set)  # emails of Google's own service agents
     identity_pool: bool = False
+    called: set[str] = dataclasses.field(default_factory=set)  # services that were used
 
     @property
     def pool_name(self) -> str:
@@ -106,6 +109,11 @@ def fingerprint(document: object) -> str:
     """A fingerprint or etag: base64 with padding, moves whenever the document does."""
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()
     return base64.b64encode(digest[:8]).decode()
+
+
+def stable_id(name: str) -> str:
+    """A decimal id for what is made anew at each look: the same for the same name."""
+    return str((1 << 62) + int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
 
 
 def page(items: list[Json], query: dict[str, str], *, size: str, default: int = 500) -> tuple[list[Json], str]:

@@ -10,6 +10,7 @@ import dataclasses
 import hmac
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -21,11 +22,22 @@ from ..latency import Latency
 from . import bodies
 from .catalogue import TITLES, is_region, is_zone
 from .engine import Engine
-from .errors import STATUSES, Refusal, Style, internal, invalid, service_disabled, unauthenticated
+from .errors import (
+    STATUSES,
+    Refusal,
+    Style,
+    internal,
+    invalid,
+    lacking,
+    not_found,
+    service_disabled,
+    unauthenticated,
+)
 from .store import Project, Store
 
 LOG = logging.getLogger("sandbox.cloud")
 
+API = re.compile(r"/(?P<name>[a-z]+)/v\d\w*/[^/]")  # how a path of an API begins
 Answer = Json | web.StreamResponse
 Handler = Callable[["Call"], Awaitable[Answer]]
 Route = tuple[str, str, Handler]
@@ -69,6 +81,8 @@ class Service:
     name = ""
     base = ""
     style: Style = "plain"
+    # Below what paths this API lies where that is not its base; what is there and no route is lacking.
+    roots: Sequence[str] = ()
 
     def __init__(self, platform: Platform) -> None:
         self.store = platform.store
@@ -83,6 +97,17 @@ class Service:
     def install(self, app: web.Application, token: str) -> None:
         for method, path, handler in self.routes():
             app.router.add_route(method, f"/{self.base}{path}", self._answer(handler, token))
+
+    def install_rest(self, app: web.Application, token: str) -> None:
+        """Take what no service has a route for; to be called when all of them are installed."""
+        for root in self.roots or (self.base,):
+            app.router.add_route("*", f"/{root}{{version:v[^/:]+}}{{rest:[/:].+}}", self._answer(self._lacking, token))
+
+    async def _lacking(self, call: Call) -> Json:
+        path = call.request.path
+        if "//" in path or path.endswith("/"):
+            raise no_such_url(path)
+        raise lacking(f"{call.request.method} {path}")
 
     def _answer(self, handler: Handler, token: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -124,6 +149,7 @@ class Service:
         name = request.match_info.get("project") or request.query.get("project") or self.store.main.id
         project = self.project(name)
         self.check_enabled(project)
+        project.called.add(self.name)
         return Call(request, dict(request.match_info), dict(request.query), await read_body(request), project)
 
     def project(self, name: str) -> Project:
@@ -166,8 +192,14 @@ def refused_early(request: web.Request, error: web.HTTPException) -> web.Respons
     """What the HTTP server itself refuses, in Google's JSON."""
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return respond(Refusal("PAYLOAD_TOO_LARGE", "Request payload size exceeds the limit.").body("both"), 413)
-    message = f"The requested URL {request.path} was not found on this server."
-    return respond(Refusal("NOT_FOUND", message).body("both"), 404)
+    api = API.match(request.path)
+    refusal = lacking(f"the API {api['name']}") if api else no_such_url(request.path)
+    return respond(refusal.body("both"), refusal.code)
+
+
+def no_such_url(path: str) -> Refusal:
+    """What Google's own front end says of a path that no API has."""
+    return not_found(f"The requested URL {path} was not found on this server.")
 
 
 def select(document: Json, fields: str) -> Json:

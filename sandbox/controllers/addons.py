@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from sandbox.client import CRDS, GATEWAY_CLASSES, NAMESPACES, SERVICE_ACCOUNTS, Resource, now
+from sandbox.instances import live_pools
 from sandbox.interfaces import CloudView, ClusterKey, Json
 from sandbox.kubernetes import crds
 
 from .cache import Cache, condition, each, terminating
 from .dra import managed
-from .nodes import live_pools
 
 CONTROLLER = "networking.gke.io/gateway"
 _NAMESPACES = ("kube-public", "kube-node-lease", "gke-managed-system", "gke-managed-cim", "gmp-system", "gmp-public")

@@ -11,11 +11,12 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
 from sandbox.client import DEVICE_CLASSES, RESOURCE_SLICES, Resource
+from sandbox.instances import live_pools
 from sandbox.interfaces import CloudView, ClusterKey, Json
 
 from .cache import Cache, terminating
 from .machines import machine
-from .nodes import desired_nodes, has_driver, has_profile, live_pools
+from .nodes import desired_nodes, has_driver, has_profile
 
 DRIVER = "dra.net"
 

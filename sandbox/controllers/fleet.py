@@ -25,7 +25,17 @@ from sandbox.client import (
     Resource,
     key_of,
 )
-from sandbox.interfaces import Backend, CloudView, ClusterAccess, ClusterKey, DataPlane, Endpoint, Json, Listener
+from sandbox.interfaces import (
+    Backend,
+    CloudView,
+    ClusterAccess,
+    ClusterKey,
+    DataPlane,
+    Endpoint,
+    Json,
+    Listener,
+    LoadBalancers,
+)
 from sandbox.kubernetes import crds
 from sandbox.latency import ENDPOINT_DETACH, Latency
 
@@ -96,10 +106,12 @@ class FleetControllers:
         access: Callable[[ClusterKey], ClusterAccess | None],
         clusters: Callable[[], Sequence[ClusterKey]],
         dataplane: DataPlane,
+        balancers: LoadBalancers,
     ) -> None:
         self._cloud = cloud
         self._latency = latency
         self._dataplane = dataplane
+        self._balancers = balancers
         self._signal = Signal()
         self._members = Members(access, clusters, self._signal)
         self._timers = Timers()
@@ -240,6 +252,7 @@ class FleetControllers:
         planned = routing.plan(self._intent, surroundings)
         wanted = routing.listeners(self._intent, planned, self._due)
         await self._program(wanted, self._backends(wanted, sites, surroundings))
+        self._balancers.publish(self._network, [one for one in wanted if one not in self._faults], self._asked[1])
         served = {listener.gateway for listener in wanted} - {listener.gateway for listener in self._faults}
         self._programmed = {key_of(obj) for obj in self._intent.gateways if "/".join(key_of(obj)) in served}
         if cache is not None:

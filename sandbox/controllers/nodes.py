@@ -6,12 +6,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
-import typing as t
 from collections.abc import Sequence
 
 from sandbox.client import NODES, PODS, Resource, now
+from sandbox.instances import Instance, instances
 from sandbox.interfaces import CloudView, ClusterKey, Json
 
 from .cache import Cache, terminating
@@ -21,8 +19,6 @@ PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 DRIVER_LABEL = "cloud.google.com/gke-networking-dra-driver"
 POOL_LABEL = "cloud.google.com/gke-nodepool"
 
-# States of a node pool in which its instances are there.
-_LIVE = ("RUNNING", "RUNNING_WITH_ERROR", "RECONCILING")
 _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "PREFER_NO_SCHEDULE": "PreferNoSchedule", "NO_EXECUTE": "NoExecute"}
 _MAX_PODS = 110
 _HEALTHY = (
@@ -38,45 +34,15 @@ def short_name(reference: str) -> str:
     return reference.rsplit("/", 1)[-1]
 
 
-def live_pools(cluster: Json) -> list[Json]:
-    """The node pools whose instances run."""
-    return [pool for pool in cluster.get("nodePools") or [] if pool.get("status", "RUNNING") in _LIVE]
-
-
 def desired_nodes(cluster: Json, key: ClusterKey, subnetworks: Sequence[Json] = ()) -> list[Json]:
     """The Nodes that the cluster's running pools make, status included."""
-    hosts = _hosts(cluster, key, subnetworks)
-    nodes = []
-    for pool in live_pools(cluster):
-        for zone in _zones(pool, cluster, key):
-            for index in range(int(pool.get("initialNodeCount") or 0)):
-                nodes.append(_node(cluster, pool, zone, index, next(hosts, None)))
-    return nodes
+    return [_node(cluster, instance) for instance in instances(cluster, key, subnetworks)]
 
 
-def _zones(pool: Json, cluster: Json, key: ClusterKey) -> list[str]:
-    zones: list[str] = pool.get("locations") or cluster.get("locations") or []
-    return zones or [key.location if key.location.count("-") == 2 else f"{key.location}-a"]
-
-
-def _hosts(cluster: Json, key: ClusterKey, subnetworks: Sequence[Json]) -> t.Iterator[str]:
-    """Node addresses, from the top of the node subnet: the compute API gives out addresses from its bottom."""
-    name = short_name(cluster.get("subnetwork") or "")
-    for subnet in subnetworks:
-        if subnet["name"] == name and short_name(subnet.get("region") or key.region) == key.region:
-            network = ipaddress.ip_network(subnet["ipCidrRange"])
-            top = int(network.broadcast_address) - 1
-            return (str(ipaddress.ip_address(top - n)) for n in range(network.num_addresses // 2))
-    return iter(())
-
-
-def _node(cluster: Json, pool: Json, zone: str, index: int, address: str | None) -> Json:
+def _node(cluster: Json, instance: Instance) -> Json:
+    name, pool, zone = instance.name, instance.pool, instance.zone
     config = pool.get("config") or {}
     kind = machine(config.get("machineType") or "e2-medium")
-    group = _digest(cluster["name"], pool["name"], zone)[:8]
-    suffix = _digest(cluster["name"], pool["name"], zone, str(index))[8:12]
-    stem = "tpu" if kind.chips else f"{cluster['name']}-{pool['name']}"[:45].rstrip("-")  # 63 characters in all
-    name = f"gke-{stem}-{group}-{suffix}"
     taints = _taints(config, kind)
     version = pool.get("version") or cluster.get("currentMasterVersion") or "0"
     return {
@@ -87,12 +53,8 @@ def _node(cluster: Json, pool: Json, zone: str, index: int, address: str | None)
             "providerID": f"gce://{cluster.get('project', 'sandbox')}/{zone}/{name}",
             **({"taints": taints} if taints else {}),
         },
-        "status": _status(kind, config, version, name, address),
+        "status": _status(kind, config, version, name, instance.address),
     }
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _labels(pool: Json, zone: str, kind: Machine) -> dict[str, str]:
@@ -167,7 +129,7 @@ def _taints(config: Json, kind: Machine) -> list[Json]:
     return taints
 
 
-def _status(kind: Machine, config: Json, version: str, name: str, address: str | None) -> Json:
+def _status(kind: Machine, config: Json, version: str, name: str, address: str) -> Json:
     devices: dict[str, str] = {}
     if kind.chips:
         devices["google.com/tpu"] = str(kind.chips)

@@ -2,13 +2,13 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""compute v1: networks and what hangs on them, and the instance groups of node pools."""
+"""compute v1: networks and what hangs on them, and what GKE makes: instances, load balancers."""
 
 from __future__ import annotations
 
-from .groups import name_of as group_name
+from .balancing import LoadBalancers
 from .links import LINK, full_link, lookup, reference
 from .networks import subnetworks
 from .service import Compute
 
-__all__ = ["LINK", "Compute", "full_link", "group_name", "lookup", "reference", "subnetworks"]
+__all__ = ["LINK", "Compute", "LoadBalancers", "full_link", "lookup", "reference", "subnetworks"]

@@ -7,30 +7,35 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 
 from ...interfaces import Json
 from ..bodies import Shape
-from ..errors import invalid
 from ..store import Project
-from . import addresses, networks, shapes
+from . import addresses, firewalls, networks, ranges, routers, shapes
 from .links import LINK, full_link
-
-NAME = re.compile(r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)")
 
 Complete = Callable[[Project, Json, Json], None]
 Action = Callable[[Project, Json, Json], Json]
 
 
+def nobody(_project: Project, _document: Json) -> list[str]:
+    return []
+
+
+def as_it_is(_project: Project, document: Json) -> Json:
+    return document
+
+
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """``complete(project, document, body)`` checks a document and fills in what the server sets;
-    ``users`` tells what still refers to it; ``fingerprint`` names its field, "" for none."""
+    ``users`` tells what still refers to it, which is found ``late`` when the operation of its deletion runs;
+    ``check_delete`` refuses a deletion for other reasons; ``fingerprint`` names its field, "" for none."""
 
     collection: str
     noun: str
-    scope: str  # "global" or "regions"
+    scopes: tuple[str, ...]  # "global", "regions"
     latency: str
     message: shapes.Message  # what a user may state
     mutable: frozenset[str]
@@ -40,31 +45,14 @@ class Kind:
     fingerprint: str = ""
     actions: Mapping[str, tuple[Shape, Action]] = dataclasses.field(default_factory=dict)
     verbs: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        return f"compute#{self.noun}"
+    late: bool = False
+    check_delete: Callable[[Project, Json], object] = nobody
+    shown: Callable[[Project, Json], Json] = as_it_is
 
     @property
     def shape(self) -> Shape:
         """All that a request may carry."""
         return {**shapes.COMMON, **shapes.SERVER, **self.message, **self.server}
-
-    @property
-    def list_kind(self) -> str:
-        return f"compute#{self.noun}List"
-
-
-def nobody(_project: Project, _document: Json) -> list[str]:
-    return []
-
-
-def check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise invalid(
-            f"Invalid value for field 'resource.name': '{name}'. Must be a match of regex '{NAME.pattern}'",
-            reason="invalid",
-        )
 
 
 def same(project: Project, live: object, given: object) -> bool:
@@ -86,7 +74,7 @@ KINDS: dict[str, Kind] = {
     "networks": Kind(
         collection="networks",
         noun="network",
-        scope="global",
+        scopes=("global",),
         latency="network_insert",
         message=shapes.NETWORK,
         server=shapes.NETWORK_SERVER,
@@ -96,12 +84,13 @@ KINDS: dict[str, Kind] = {
         ),
         complete=networks.network,
         users=networks.network_users,
+        late=True,
         verbs={"patch": "updateNetwork"},
     ),
     "subnetworks": Kind(
         collection="subnetworks",
         noun="subnetwork",
-        scope="regions",
+        scopes=("regions",),
         latency="subnetwork_insert",
         message=shapes.SUBNETWORK,
         server=shapes.SUBNETWORK_SERVER,
@@ -111,6 +100,7 @@ KINDS: dict[str, Kind] = {
         ),
         complete=networks.subnetwork,
         users=networks.subnetwork_users,
+        check_delete=networks.check_delete_subnetwork,
         fingerprint="fingerprint",
         actions={
             "setPrivateIpGoogleAccess": (shapes.SET_PRIVATE_ACCESS, networks.set_private_access),
@@ -120,39 +110,40 @@ KINDS: dict[str, Kind] = {
     "firewalls": Kind(
         collection="firewalls",
         noun="firewall",
-        scope="global",
+        scopes=("global",),
         latency="firewall_insert",
         message=shapes.FIREWALL,
         mutable=fields(
             "priority sourceRanges destinationRanges sourceTags targetTags sourceServiceAccounts "
             "targetServiceAccounts allowed denied disabled logConfig description"
         ),
-        complete=networks.firewall,
+        complete=firewalls.firewall,
         users=nobody,
         verbs={"patch": "compute.firewalls.patch", "update": "compute.firewalls.update"},
     ),
     "addresses": Kind(
         collection="addresses",
         noun="address",
-        scope="regions",
+        scopes=("global", "regions"),
         latency="address_insert",
         message=shapes.ADDRESS,
         server=shapes.ADDRESS_SERVER,
         mutable=frozenset(),
         complete=addresses.address,
         users=addresses.address_users,
+        shown=addresses.shown,
         fingerprint="labelFingerprint",
         actions={"setLabels": (shapes.SET_LABELS, addresses.set_labels)},
     ),
     "routers": Kind(
         collection="routers",
         noun="router",
-        scope="regions",
+        scopes=("regions",),
         latency="router_insert",
         message=shapes.ROUTER,
         server=shapes.ROUTER_SERVER,
         mutable=fields("bgp bgpPeers interfaces nats description"),
-        complete=addresses.router,
+        complete=routers.router,
         users=nobody,
     ),
 }
@@ -162,7 +153,7 @@ def auto_subnetworks(network: str, name: str) -> list[tuple[str, str, Json]]:
     """(scope, collection, body) of the subnetworks of an auto mode network."""
     return [
         (f"regions/{region}", "subnetworks", {"name": name, "network": network, "ipCidrRange": cidr})
-        for region, cidr in networks.auto_ranges()
+        for region, cidr in ranges.auto_ranges().items()
     ]
 
 
@@ -186,7 +177,7 @@ def default_network(project: Project) -> list[tuple[str, str, Json]]:
         ("default-allow-icmp", "0.0.0.0/0", [{"IPProtocol": "icmp"}]),
         (
             "default-allow-internal",
-            networks.AUTO_RANGE,
+            str(ranges.AUTO_RANGE),
             [
                 {"IPProtocol": "tcp", "ports": ["0-65535"]},
                 {"IPProtocol": "udp", "ports": ["0-65535"]},

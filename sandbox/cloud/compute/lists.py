@@ -7,17 +7,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
 from ...interfaces import Json
-from ..catalogue import REGIONS
+from ..catalogue import REGIONS, zones
 from ..errors import invalid
 from ..store import page
 from ..web import Call
-from .kinds import Kind
+from .links import LINK
 
-LINK = "https://www.googleapis.com/compute/v1/"
+PLURALS = ("healthCheck", "urlMap")  # in the names of aggregated lists
 TERM = re.compile(
-    r"^\(?\s*(?P<field>[\w.]+)\s*(?P<op>=|!=|:|\beq\b|\bne\b)\s*"
+    r"^\(?\s*(?P<field>[\w.-]+)\s*(?P<op>=|!=|:|\beq\b|\bne\b)\s*"
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s()]+)\s*\)?$"
 )
 
@@ -33,17 +34,30 @@ def answer(call: Call, kind: str, items: list[Json], path: str) -> Json:
     return document
 
 
-def aggregated(call: Call, kind: Kind) -> Json:
-    """Every scope of the project with the resources in it, or the warning that there are none."""
-    path = f"projects/{call.project.id}/aggregated/{kind.collection}"
-    scopes: Json = {}
-    for scope in ["global"] if kind.scope == "global" else [f"regions/{region}" for region in REGIONS]:
-        folder = f"{scope}/{kind.collection}/"
-        found = [document for name, document in call.project.compute.items() if name.startswith(folder)]
-        found = filtered(found, call.query.get("filter", ""))
-        scopes[scope] = {kind.collection: found} if found else {"warning": no_results(scope)}
-    list_kind = kind.list_kind.replace("List", "AggregatedList")
-    return {"kind": list_kind, "id": path, "items": scopes, "selfLink": LINK + path}
+def aggregated(call: Call, collection: str, noun: str, scopes: tuple[str, ...], found: Mapping[str, Json]) -> Json:
+    """Every scope of the project with the resources in it, or the warning that there are none.
+
+    ``found``: path below the project -> resource.
+    """
+    path = f"projects/{call.project.id}/aggregated/{collection}"
+    items: Json = {scope: {"warning": no_results(scope)} for scope in _places(scopes)}
+    for name, document in found.items():
+        scope = name.partition(f"/{collection}/")[0]
+        if filtered([document], call.query.get("filter", "")):
+            items[scope].pop("warning", None)
+            items[scope].setdefault(collection, []).append(document)
+    kind = f"compute#{noun}{'s' if noun in PLURALS else ''}AggregatedList"
+    return {"kind": kind, "id": path, "items": items, "selfLink": LINK + path}
+
+
+def _places(scopes: tuple[str, ...]) -> Iterator[str]:
+    """All places of these kinds: "global", "regions/R", "zones/Z"."""
+    if "global" in scopes:
+        yield "global"
+    if "regions" in scopes:
+        yield from (f"regions/{region}" for region in REGIONS)
+    if "zones" in scopes:
+        yield from (f"zones/{zone}" for region in REGIONS for zone in zones(region))
 
 
 def no_results(scope: str) -> Json:

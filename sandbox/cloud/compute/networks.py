@@ -2,46 +2,36 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Networks, subnetworks and firewall rules: Google's defaults and refusals."""
+"""Networks and subnetworks: Google's defaults and refusals."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Iterator
 
 from ...interfaces import Json
-from ..catalogue import REGIONS
-from ..errors import invalid
+from ..errors import invalid, lacking
 from ..store import Project
+from . import instances, ranges
 from .links import LINK, lookup, reference
+from .refusals import check_name, check_one_of, check_within, required, wrong
 
-AUTO_RANGE = "10.128.0.0/9"  # an auto mode network takes a /20 of it per region
+SMALLEST_MTU, LARGEST_MTU = 1300, 8896  # the discovery document of compute v1
+ROUTING_MODES = ("GLOBAL", "REGIONAL")
 PROXY_PURPOSES = ("GLOBAL_MANAGED_PROXY", "REGIONAL_MANAGED_PROXY")
 PURPOSES = ("PRIVATE", "PRIVATE_NAT", "PRIVATE_SERVICE_CONNECT", "PRIVATE_RFC_1918", *PROXY_PURPOSES)
-PORTS = re.compile(r"\d{1,5}(-\d{1,5})?")
-
-
-def parse_range(field: str, text: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    try:
-        return ipaddress.ip_network(str(text))
-    except ValueError as error:
-        raise invalid(
-            f"Invalid value for field 'resource.{field}': '{text}'. Must be a CIDR range without host bits.",
-            reason="invalid",
-        ) from error
+FLOW_LOGS: Json = {
+    "aggregationInterval": "INTERVAL_5_SEC",
+    "flowSampling": 0.5,
+    "metadata": "INCLUDE_ALL_METADATA",
+}
 
 
 def network(_project: Project, document: Json, body: Json) -> None:
-    mtu = document.get("mtu")
-    if mtu is not None and not 1300 <= int(mtu) <= 8896:
-        raise invalid(
-            f"Invalid value for field 'resource.mtu': '{mtu}'. Must be between 1300 and 8896.", reason="invalid"
-        )
+    if document.get("mtu") is not None:
+        check_within("mtu", int(document["mtu"]), SMALLEST_MTU, LARGEST_MTU)
     document.setdefault("autoCreateSubnetworks", True)
     mode = document.get("routingConfig", {}).get("routingMode", "REGIONAL")
-    if mode not in ("REGIONAL", "GLOBAL"):
-        raise invalid(f"Invalid value for field 'resource.routingConfig.routingMode': '{mode}'.", reason="invalid")
+    check_one_of("routingConfig.routingMode", mode, ROUTING_MODES)
     document["routingConfig"] = {
         "bgpBestPathSelectionMode": "LEGACY",
         **document.get("routingConfig", {}),
@@ -58,10 +48,11 @@ def network(_project: Project, document: Json, body: Json) -> None:
 
 
 def network_users(project: Project, document: Json) -> list[str]:
+    """What keeps a network from being deleted; the subnetworks of an auto mode network go with it."""
     link = document["selfLink"]
     return [
         f"projects/{project.id}/{path}"
-        for path, other in project.compute.items()
+        for path, other in [*project.compute.items(), *project.balancing.items()]
         if other.get("network") == link and not (document["autoCreateSubnetworks"] and "/subnetworks/" in path)
     ]
 
@@ -86,32 +77,20 @@ def list_subnetworks(project: Project) -> None:
 
 def subnetwork(project: Project, document: Json, body: Json) -> None:
     if "network" not in document:
-        raise invalid("Required field 'resource.network' not specified", reason="required")
-    document["network"] = lookup(project, document["network"], "network")["selfLink"]
-    given = parse_range("ipCidrRange", document.get("ipCidrRange"))
-    if given.prefixlen > 29:
-        raise invalid(
-            f"Invalid value for field 'resource.ipCidrRange': '{given}'. IP address range must be at most /29.",
-            reason="invalid",
-        )
+        raise required("network")
+    parent = lookup(project, document["network"], "network")
+    document["network"] = parent["selfLink"]
     _check_purpose(project, document)
-    _check_overlap(project, document)
-    proxy = document["purpose"] in PROXY_PURPOSES
-    if proxy and document.get("secondaryIpRanges"):
-        raise invalid("Secondary ranges are not allowed in a subnetwork with this purpose.", reason="invalid")
-    document.setdefault("gatewayAddress", str(given[1]))
+    _check_secondary(project, document)
+    ranges.check(document, subnetworks(project, document["network"]), auto=parent["autoCreateSubnetworks"])
+    document.setdefault("gatewayAddress", str(ipaddress.IPv4Network(document["ipCidrRange"])[1]))
     document.setdefault("privateIpGoogleAccess", False)
     document.setdefault("privateIpv6GoogleAccess", "DISABLE_GOOGLE_ACCESS")
     if document["purpose"] != "PRIVATE_NAT":
         document.setdefault("stackType", "IPV4_ONLY")
     document["state"] = "READY"
     if document.get("logConfig", {}).get("enable"):
-        defaults = {
-            "aggregationInterval": "INTERVAL_5_SEC",
-            "flowSampling": 0.5,
-            "metadata": "INCLUDE_ALL_METADATA",
-        }
-        document["logConfig"] = {**defaults, **document["logConfig"]}
+        document["logConfig"] = {**FLOW_LOGS, **document["logConfig"]}
 
 
 def usable(document: Json) -> Json:
@@ -127,61 +106,101 @@ def usable(document: Json) -> Json:
 
 
 def _check_purpose(project: Project, document: Json) -> None:
-    purpose = document.setdefault("purpose", "PRIVATE")
-    role = document.get("role")
-    if purpose not in PURPOSES:
-        raise invalid(f"Invalid value for field 'resource.purpose': '{purpose}'.", reason="invalid")
+    purpose, role = document.setdefault("purpose", "PRIVATE"), document.get("role")
+    check_one_of("purpose", purpose, PURPOSES)
     if purpose not in PROXY_PURPOSES:
         if role:
-            raise invalid(
-                "Invalid value for field 'resource.role': only proxy-only subnetworks have a role.", reason="invalid"
-            )
+            raise wrong("role", role, f"Subnetwork role cannot be specified when purpose set to {purpose}.")
         return
     if role not in ("ACTIVE", "BACKUP"):
-        raise invalid("Invalid value for field 'resource.role': Subnetwork role is required.", reason="invalid")
+        why = f"Subnetwork role must be specified when purpose set to {purpose}."
+        raise wrong("role", role or "UNSPECIFIED_ROLE", why)
+    for field in ("logConfig", "secondaryIpRanges"):
+        if document.get(field):
+            raise wrong(field, document[field], f"Invalid field set in subnetwork with purpose {purpose}.")
+    size = ranges.parse("ipCidrRange", document.get("ipCidrRange")).prefixlen
+    if size > ranges.SMALLEST_OF_PROXIES:
+        why = f"Subnetworks with purpose {purpose} must be /{ranges.SMALLEST_OF_PROXIES} or larger."
+        raise wrong("ipCidrRange", document["ipCidrRange"], why)
+    if role == "ACTIVE":
+        _check_active(project, document)
+
+
+def _check_active(project: Project, document: Json) -> None:
+    """One active proxy-only subnetwork of a purpose per region and network."""
+    purpose = document["purpose"]
     for other in subnetworks(project, document["network"]):
         twin = other["region"] == document["region"] and other["purpose"] == purpose and other["id"] != document["id"]
-        if twin and role == "ACTIVE" and other.get("role") == "ACTIVE":
-            raise invalid(
-                f"Invalid resource usage: 'There is already an active subnetwork of purpose {purpose} in this region "
-                f"and network: {other['name']}.'",
-                reason="invalidResourceUsage",
-            )
+        if not twin or other.get("role") != "ACTIVE":
+            continue
+        if path_of(document) in project.compute:
+            raise lacking("the promotion of a backup proxy-only subnetwork while another one is active")
+        raise invalid(
+            f"Invalid resource usage: 'There is already an active subnetwork of purpose {purpose} in this region "
+            f"and network: {other['name']}.'",
+            reason="invalidResourceUsage",
+        )
 
 
-def ranges(document: Json) -> Iterator[str]:
-    yield document["ipCidrRange"]
-    for secondary in document.get("secondaryIpRanges", []):
-        yield secondary["ipCidrRange"]
+def _check_secondary(project: Project, document: Json) -> None:
+    names = [one.get("rangeName") or "" for one in document.get("secondaryIpRanges", [])]
+    for number, name in enumerate(names):
+        field = f"secondaryIpRanges[{number}].rangeName"
+        check_name(name, field)
+        if name in names[:number]:
+            raise wrong(field, name, "Secondary IP range names must be unique within a subnetwork.")
+    used = _used_ranges(project, document)
+    lost = next((name for name in used if name not in names), None)
+    if lost is not None:
+        resource = f"{reference(document['selfLink'])}/secondaryIpRanges/{lost}"
+        raise invalid(
+            f"The subnetwork resource '{resource}' is already being used by '{used[lost]}'",
+            reason="resourceInUseByAnotherResource",
+        )
 
 
-def _check_overlap(project: Project, document: Json) -> None:
-    for text in ranges(document):
-        mine = parse_range("ipCidrRange", text)
-        for other in subnetworks(project, document["network"]):
-            if other["id"] == document["id"]:
-                continue
-            if any(mine.overlaps(ipaddress.ip_network(theirs)) for theirs in ranges(other)):
-                region = other["region"].rpartition("/")[2]
-                raise invalid(
-                    f"Invalid IPCidrRange: {text} conflicts with existing subnetwork '{other['name']}' in region "
-                    f"'{region}'.",
-                    reason="invalidResourceUsage",
-                )
+def _used_ranges(project: Project, document: Json) -> dict[str, str]:
+    """Secondary range -> the cluster that has its Pods or Services in it."""
+    here = reference(document["selfLink"])
+    return {
+        name: f"projects/{project.id}/locations/{key.location}/clusters/{key.name}"
+        for key, cluster in project.clusters.items()
+        if cluster["networkConfig"].get("subnetwork") == here
+        for field in ("clusterSecondaryRangeName", "servicesSecondaryRangeName")
+        if (name := cluster.get("ipAllocationPolicy", {}).get(field))
+        and any(one["rangeName"] == name for one in _live(project, document).get("secondaryIpRanges", []))
+    }
+
+
+def _live(project: Project, document: Json) -> Json:
+    return project.compute.get(path_of(document), {})
 
 
 def subnetwork_users(project: Project, document: Json) -> list[str]:
-    path = reference(document["selfLink"])
+    path, link = reference(document["selfLink"]), document["selfLink"]
     users = [
         f"projects/{project.id}/{name}"
-        for name, other in project.compute.items()
-        if "/addresses/" in name and other.get("subnetwork") == document["selfLink"]
+        for name, other in [*project.compute.items(), *project.balancing.items()]
+        if other.get("subnetwork") == link
+        and ("/addresses/" in name or "/forwardingRules/" in name)
+        or any(entry["name"] == link for nat in other.get("nats", []) for entry in nat.get("subnetworks", []))
+    ]
+    users += [
+        f"projects/{project.id}/{machine.path}" for machine in instances.machines(project) if machine.subnetwork == path
     ]
     for key, cluster in project.clusters.items():
-        used = cluster["networkConfig"].get("subnetwork")
-        if used == path:
-            users.append(f"projects/{project.id}/zones/{key.location}/instances/gke-{key.name}")
+        if cluster["networkConfig"].get("subnetwork") == path:
+            users.append(f"projects/{project.id}/locations/{key.location}/clusters/{key.name}")
     return users
+
+
+def check_delete_subnetwork(project: Project, document: Json) -> None:
+    parent = project.compute.get(reference(document["network"]).split("/", 2)[2], {})
+    if parent.get("autoCreateSubnetworks") and ranges.is_auto(ipaddress.IPv4Network(document["ipCidrRange"])):
+        raise invalid(
+            "Invalid resource usage: 'Cannot delete auto subnetwork from an auto subnet mode network.'.",
+            reason="invalidResourceUsage",
+        )
 
 
 def set_private_access(_project: Project, document: Json, body: Json) -> Json:
@@ -190,44 +209,12 @@ def set_private_access(_project: Project, document: Json, body: Json) -> Json:
 
 
 def expand(project: Project, document: Json, body: Json) -> Json:
-    wanted = parse_range("ipCidrRange", body.get("ipCidrRange"))
-    old = ipaddress.ip_network(document["ipCidrRange"])
-    if not old.subnet_of(wanted):  # type: ignore[arg-type]
-        raise invalid(f"Invalid value for field 'ipCidrRange': '{wanted}'. It must contain {old}.", reason="invalid")
-    document["ipCidrRange"] = str(wanted)
-    _check_overlap(project, document)
+    """Only a subnetwork for machines grows: https://cloud.google.com/vpc/docs/create-modify-vpc-networks#expand-subnet"""
+    wanted = body.get("ipCidrRange", "")
+    if document["purpose"] in PROXY_PURPOSES:
+        raise wrong("ipCidrRange", wanted, f"Subnetworks with purpose {document['purpose']} cannot be expanded.")
+    parent = lookup(project, document["network"], "network")
+    auto = parent["autoCreateSubnetworks"] and ranges.is_auto(ipaddress.IPv4Network(document["ipCidrRange"]))
+    document["ipCidrRange"] = ranges.expanded(document, wanted, auto=auto)
+    ranges.check(document, subnetworks(project, document["network"]), auto=parent["autoCreateSubnetworks"])
     return document
-
-
-def firewall(project: Project, document: Json, body: Json) -> None:
-    document["network"] = lookup(project, document.get("network", "global/networks/default"), "network")["selfLink"]
-    direction = document.setdefault("direction", "INGRESS")
-    document.setdefault("priority", 1000)
-    document.setdefault("disabled", False)
-    document.setdefault("logConfig", {"enable": False})
-    if direction not in ("INGRESS", "EGRESS"):
-        raise invalid(f"Invalid value for field 'resource.direction': '{direction}'.", reason="invalid")
-    if bool(document.get("allowed")) == bool(document.get("denied")):
-        raise invalid("Exactly one of the fields 'allowed' and 'denied' must be specified.", reason="invalid")
-    if not 0 <= int(document["priority"]) <= 65535:
-        raise invalid("Invalid value for field 'resource.priority'. Must be between 0 and 65535.", reason="invalid")
-    for field in ("sourceRanges", "destinationRanges"):
-        for text in document.get(field, []):
-            parse_range(field, text)
-    sources = ("sourceRanges", "sourceTags", "sourceServiceAccounts")
-    if direction == "INGRESS" and not any(document.get(field) for field in sources):
-        document["sourceRanges"] = ["0.0.0.0/0"]
-    if direction == "EGRESS" and not document.get("destinationRanges"):
-        document["destinationRanges"] = ["0.0.0.0/0"]
-    for rule in document.get("allowed") or document["denied"]:
-        if not rule.get("IPProtocol"):
-            raise invalid("Required field 'IPProtocol' not specified", reason="required")
-        for port in rule.get("ports", []):
-            if not PORTS.fullmatch(str(port)):
-                raise invalid(f"Invalid value for field 'ports': '{port}'.", reason="invalid")
-
-
-def auto_ranges() -> list[tuple[str, str]]:
-    """Region -> the range that an auto mode network has there."""
-    blocks = ipaddress.ip_network(AUTO_RANGE).subnets(new_prefix=20)
-    return [(region, str(block)) for region, block in zip(REGIONS, blocks, strict=False)]

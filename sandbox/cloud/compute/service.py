@@ -9,23 +9,23 @@ The rules of each kind of resource stand in kinds.py; here is what all kinds sha
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import copy
 from collections.abc import Sequence
 
 from ...interfaces import Json
 from ..bodies import same_bytes
 from ..catalogue import REGIONS, is_region, is_zone, zones
-from ..engine import Effect, Work, compute_name
-from ..errors import Refusal, invalid, not_found
+from ..errors import Refusal, invalid, lacking
 from ..store import Project, fingerprint, now
-from ..web import Call, Route, Service
-from . import addresses, groups, kinds, lists, networks, shapes
+from ..web import Call, Platform, Route, Service, no_such_url
+from . import kinds, lists, networks, routers, shapes
+from .derived import DERIVED, Derived
 from .kinds import KINDS, Kind
 from .links import LINK
+from .operations import Operations
+from .refusals import check_description, check_name, in_use, missing
 
-LONGEST_WAIT = 120.0  # seconds that operations.wait blocks
+ALL: dict[str, Kind | Derived] = {**KINDS, **DERIVED}
 
 
 class Compute(Service):
@@ -33,49 +33,59 @@ class Compute(Service):
     base = "compute/"
     style = "apps"
 
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform)
+        self._operations = Operations(platform.engine, platform.latency, platform.store)
+
     def routes(self) -> Sequence[Route]:
         root = "{version:v1|beta|alpha}/projects/{project}"
         where = root + "/{scope:global|regions/[^/]+|zones/[^/]+}"
         operation = f"{where}/operations/{{operation}}"
-        kinds = "|".join(KINDS)
-        many = f"{where}/{{collection:{kinds}}}"
+        many = f"{where}/{{collection:{'|'.join(KINDS)}}}"
+        read = f"{where}/{{collection:{'|'.join(ALL)}}}"
+        derived = f"{where}/{{collection:{'|'.join(DERIVED)}}}"
         return (
             ("GET", f"{root}/aggregated/subnetworks/listUsable", self._usable),
-            ("GET", f"{root}/aggregated/{{collection:{kinds}}}", self._aggregated),
+            ("GET", f"{root}/aggregated/operations", self._operations.aggregated),
+            ("GET", f"{root}/aggregated/{{collection:{'|'.join(ALL)}}}", self._aggregated),
             ("GET", f"{root}/{{collection:regions|zones}}", self._places),
             ("GET", f"{root}/{{collection:regions|zones}}/{{name}}", self._place),
-            ("GET", operation, self._operation),
-            ("POST", f"{operation}/wait", self._wait),
-            ("GET", f"{where}/operations", self._operations),
-            ("GET", f"{where}/instanceGroupManagers/{{name}}", self._group),
+            ("GET", operation, self._operations.get),
+            ("POST", f"{operation}/wait", self._operations.wait),
+            ("GET", f"{where}/operations", self._operations.listed),
             (
                 "GET",
                 f"{root}/{{scope:regions/[^/]+}}/{{collection:routers}}/{{name}}/getRouterStatus",
                 self._router_status,
             ),
-            ("GET", many, self._list),
+            ("GET", read, self._list),
             ("POST", many, self._insert),
-            ("GET", f"{many}/{{name}}", self._get),
+            ("GET", f"{read}/{{name}}", self._get),
             ("PATCH", f"{many}/{{name}}", self._patch),
             ("PUT", f"{many}/{{name}}", self._put),
             ("DELETE", f"{many}/{{name}}", self._delete),
+            ("DELETE", f"{derived}/{{name}}", self._keep),
             ("POST", f"{many}/{{name}}/{{verb}}", self._act),
+            ("POST", f"{derived}/{{name}}/{{verb}}", self._look),
             ("GET", root, self._project),
         )
 
     # Reading
 
     async def _get(self, call: Call) -> Json:
-        return self._find(call)
+        return self._found(call)
 
     async def _list(self, call: Call) -> Json:
-        kind = self._kind(call)
-        folder = f"{call.params['scope']}/{kind.collection}/"
-        items = [document for path, document in call.project.compute.items() if path.startswith(folder)]
-        return lists.answer(call, kind.list_kind, items, f"projects/{call.project.id}/{folder[:-1]}")
+        kind, scope = self._any_kind(call), call.params["scope"]
+        folder = f"{scope}/{kind.collection}"
+        items = [document for path, document in documents(call.project, kind).items() if path.startswith(f"{folder}/")]
+        return lists.answer(call, f"compute#{kind.noun}List", items, f"projects/{call.project.id}/{folder}")
 
     async def _aggregated(self, call: Call) -> Json:
-        return lists.aggregated(call, KINDS[call.params["collection"]])
+        kind = ALL[call.params["collection"]]
+        if kind.scopes == ("global",):
+            raise no_such_url(call.request.path)
+        return lists.aggregated(call, kind.collection, kind.noun, kind.scopes, documents(call.project, kind))
 
     async def _usable(self, call: Call) -> Json:
         paths = (path for path in call.project.compute if "/subnetworks/" in path)
@@ -84,7 +94,7 @@ class Compute(Service):
         return lists.answer(call, "compute#usableSubnetworksAggregatedList", items, path)
 
     async def _router_status(self, call: Call) -> Json:
-        return {"kind": "compute#routerStatusResponse", "result": addresses.router_status(self._find(call))}
+        return {"kind": "compute#routerStatusResponse", "result": routers.router_status(self._find(call))}
 
     async def _project(self, call: Call) -> Json:
         project = call.project
@@ -112,20 +122,14 @@ class Compute(Service):
             raise missing(f"projects/{call.project.id}/{collection}/{name}")
         return place(call.project, collection, name)
 
-    async def _group(self, call: Call) -> Json:
-        zone, name = call.params["scope"].rpartition("/")[2], call.params["name"]
-        found = groups.find(call.project, zone, name)
-        if found is None:
-            raise missing(f"projects/{call.project.id}/zones/{zone}/instanceGroupManagers/{name}")
-        return found
-
     # Writing
 
     async def _insert(self, call: Call) -> Json:
         kind, project, scope = self._kind(call), call.project, call.params["scope"]
         body = call.read(kind.shape)
         name = body.get("name") or ""
-        kinds.check_name(name)
+        check_name(name)
+        check_description(body.get("description") or "")
         path = f"{scope}/{kind.collection}/{name}"
         if path in project.compute:
             raise Refusal("ALREADY_EXISTS", f"The resource 'projects/{project.id}/{path}' already exists")
@@ -144,12 +148,12 @@ class Compute(Service):
                 self._add_all(project, kinds.auto_subnetworks(document["selfLink"], document["name"]))
             networks.list_subnetworks(project)
 
-        return self._start(call, "insert", path, document["id"], kind.latency, insert)
+        return self._operations.start(call, "insert", path, document["id"], kind.latency, insert)
 
     def _document(self, kind: Kind, project: Project, scope: str, body: Json) -> Json:
         stated = kind.message.keys() | shapes.COMMON.keys()
         document: Json = {
-            "kind": kind.kind,
+            "kind": f"compute#{kind.noun}",
             "id": self.store.unique_id(),
             "creationTimestamp": now(),
             **{key: value for key, value in body.items() if key in stated and value is not None},
@@ -192,7 +196,7 @@ class Compute(Service):
         """The custom verbs: setLabels, setPrivateIpGoogleAccess, expandIpCidrRange."""
         kind, old, verb = self._kind(call), self._find(call), call.params["verb"]
         if verb not in kind.actions:
-            raise not_found(f"The requested URL {call.request.path} was not found on this server.")
+            raise lacking_here(call)
         shape, change = kind.actions[verb]
         body = call.read(shape)
         self._check_fingerprint(kind, old, body)
@@ -211,25 +215,42 @@ class Compute(Service):
                 live.update(wanted)
                 self._refresh(kind, live)
 
-        return self._start(call, verb, path, old["id"], "compute_patch", change)
+        return self._operations.start(call, verb, path, old["id"], "compute_patch", change)
 
     async def _delete(self, call: Call) -> Json:
         kind, document, path = self._kind(call), self._find(call), _path(call)
+        resource = f"projects/{call.project.id}/{path}"
+        kind.check_delete(call.project, document)
         users = kind.users(call.project, document)
-        if users:
-            resource = f"projects/{call.project.id}/{path}"
-            raise invalid(
-                f"The {kind.noun} resource '{resource}' is already being used by '{users[0]}'",
-                reason="resourceInUseByAnotherResource",
-            )
+        if users and not kind.late:
+            raise in_use(kind.noun, resource, users[0])
 
         async def delete() -> None:
+            found = kind.users(call.project, document)
+            if found:
+                raise in_use(kind.noun, resource, found[0], later=True)
             call.project.compute.pop(path, None)
             for subnetwork in networks.subnetworks(call.project, document["selfLink"]):
                 call.project.compute.pop(networks.path_of(subnetwork), None)
             networks.list_subnetworks(call.project)
 
-        return self._start(call, "delete", path, document["id"], "compute_delete", delete)
+        return self._operations.start(call, "delete", path, document["id"], "compute_delete", delete)
+
+    async def _look(self, call: Call) -> Json:
+        """A POST of a kind that users only read: one that looks, or one that the sandbox does not have."""
+        kind = DERIVED[call.params["collection"]]
+        look = kind.verbs.get(call.params["verb"])
+        if look is None:
+            raise lacking_here(call)
+        return look(call.project, self._found(call))
+
+    async def _keep(self, call: Call) -> Json:
+        """A deletion of what Google's controllers have made and would make again."""
+        kind, found = self._any_kind(call), self._found(call)
+        users = DERIVED[kind.collection].users(call.project, found)
+        if users:
+            raise in_use(kind.noun, f"projects/{call.project.id}/{_path(call)}", users[0])
+        raise lacking(f"deletions of {kind.collection}: they go with the node pool or the Gateway that they belong to")
 
     def add_default_network(self, project: Project) -> None:
         """The auto mode network "default" that a project gets when compute is enabled."""
@@ -249,17 +270,34 @@ class Compute(Service):
     # Shared parts
 
     @staticmethod
-    def _kind(call: Call) -> Kind:
-        kind = KINDS[call.params["collection"]]
+    def _any_kind(call: Call) -> Kind | Derived:
+        """The kind that the path names, in a scope that it has."""
+        kind = ALL[call.params["collection"]]
         scope, _unused, name = call.params["scope"].partition("/")
-        if kind.scope != scope:
-            raise not_found(f"The requested URL {call.request.path} was not found on this server.")
-        if scope == "regions" and not is_region(name):
-            raise invalid(f"Invalid value for field 'region': '{name}'. Unknown region.", reason="invalid")
+        if scope not in kind.scopes:
+            raise no_such_url(call.request.path)
+        known = {"regions": is_region, "zones": is_zone}.get(scope)
+        if known and not known(name):
+            raise invalid(f"Invalid value for field '{scope[:-1]}': '{name}'. Unknown {scope[:-1]}.", reason="invalid")
         return kind
 
+    def _kind(self, call: Call) -> Kind:
+        self._any_kind(call)
+        return KINDS[call.params["collection"]]
+
+    def _found(self, call: Call) -> Json:
+        """Any resource, as users see it."""
+        kind = self._any_kind(call)
+        if isinstance(kind, Kind):
+            return kind.shown(call.project, self._find(call))
+        found = documents(call.project, kind).get(_path(call))
+        if found is None:
+            raise missing(f"projects/{call.project.id}/{_path(call)}")
+        return found
+
     def _find(self, call: Call) -> Json:
-        self._kind(call)
+        """A resource of the users' own, as it is kept."""
+        self._any_kind(call)
         found = call.project.compute.get(_path(call))
         if found is None:
             raise missing(f"projects/{call.project.id}/{_path(call)}")
@@ -279,50 +317,20 @@ class Compute(Service):
             document[kind.fingerprint] = fingerprint(content)
         self.store.changed()
 
-    def _start(self, call: Call, verb: str, path: str, target: str, latency: str, effect: Effect) -> Json:
-        busy = [
-            work
-            for work in self.engine.list(self.name, call.project.id)
-            if work.target == path and not work.done and verb != "insert"
-        ]
-        if busy:
-            resource = f"projects/{call.project.id}/{path}"
-            raise invalid(f"The resource '{resource}' is not ready", reason="resourceNotReady")
-        work = Work(
-            name=compute_name(),
-            service=self.name,
-            project=call.project.id,
-            scope=call.params["scope"],
-            kind=verb,
-            target=path,
-            seconds=self.latency.of(latency),
-            extra={"id": self.store.unique_id(), "targetId": target},
-        )
-        return render(self.engine.start(work, effect))
 
-    # Operations
+def documents(project: Project, kind: Kind | Derived) -> dict[str, Json]:
+    """Path below the project -> resource, as users see it."""
+    if isinstance(kind, Derived):
+        return {networks.path_of(document): document for document in kind.documents(project)}
+    return {
+        path: kind.shown(project, document)
+        for path, document in project.compute.items()
+        if f"/{kind.collection}/" in path
+    }
 
-    async def _operation(self, call: Call) -> Json:
-        return render(self._work(call))
 
-    async def _wait(self, call: Call) -> Json:
-        work = self._work(call)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(work.finished.wait(), LONGEST_WAIT)
-        return render(work)
-
-    def _work(self, call: Call) -> Work:
-        name, scope = call.params["operation"], call.params["scope"]
-        work = self.engine.find(self.name, name)
-        if work is None or work.project != call.project.id or work.scope != scope:
-            raise missing(f"projects/{call.project.id}/{scope}/operations/{name}")
-        return work
-
-    async def _operations(self, call: Call) -> Json:
-        scope = call.params["scope"]
-        works = [work for work in self.engine.list(self.name, call.project.id) if work.scope == scope]
-        items = [render(work) for work in works]
-        return lists.answer(call, "compute#operationList", items, f"projects/{call.project.id}/{scope}/operations")
+def lacking_here(call: Call) -> Refusal:
+    return lacking(f"{call.request.method} {call.request.path}")
 
 
 def _path(call: Call) -> str:
@@ -340,10 +348,6 @@ def _merged(old: Json, patch: Json) -> Json:
         else:
             result[key] = value
     return result
-
-
-def missing(resource: str) -> Refusal:
-    return not_found(f"The resource '{resource}' was not found")
 
 
 def place(project: Project, collection: str, name: str) -> Json:
@@ -364,31 +368,3 @@ def place(project: Project, collection: str, name: str) -> Json:
     else:
         document["region"] = f"{link}regions/{name.rpartition('-')[0]}"
     return document
-
-
-def render(work: Work) -> Json:
-    """A Work as compute#operation."""
-    root = f"{LINK}projects/{work.project}/"
-    answer: Json = {
-        "kind": "compute#operation",
-        "id": work.extra["id"],
-        "name": work.name,
-        "operationType": work.kind,
-        "targetLink": root + work.target,
-        "targetId": work.extra["targetId"],
-        "status": work.status,
-        "user": "user@example.com",
-        "progress": int(work.fraction * 100),
-        "insertTime": work.started,
-        "startTime": work.started,
-        "selfLink": f"{root}{work.scope}/operations/{work.name}",
-    }
-    if work.scope != "global":
-        answer["region" if work.scope.startswith("regions/") else "zone"] = root + work.scope
-    if work.done:
-        answer["endTime"] = work.ended
-    if work.error:
-        answer["error"] = {"errors": [{"code": work.error.reason, "message": work.error.message}]}
-        answer["httpErrorStatusCode"] = work.error.code
-        answer["httpErrorMessage"] = work.error.status.replace("_", " ")
-    return answer

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
+from ...instances import group_name
 from ...interfaces import Json
 from ..catalogue import region_of, zones
-from ..compute import LINK, group_name, reference
+from ..compute import LINK, reference
 from ..errors import Refusal, invalid
 from ..store import Project, fingerprint, now
 
@@ -81,7 +82,7 @@ def build(project: Project, cluster: Json, body: Json) -> Json:
     document["networkConfig"] = _network_config(cluster, body.get("networkConfig", {}))
     _check_profile(cluster, document)
     document["instanceGroupUrls"] = [
-        f"{LINK}projects/{project.id}/zones/{zone}/instanceGroupManagers/{group_name(cluster, name)}"
+        f"{LINK}projects/{project.id}/zones/{zone}/instanceGroupManagers/{group_name(cluster['name'], document, zone)}"
         for zone in locations
     ]
     return document

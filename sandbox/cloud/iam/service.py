@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""iam v1: service accounts and their IAM policies."""
+"""iam v1: service accounts and their IAM policies; the predefined roles."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import re
 from collections.abc import Sequence
 
 from ...interfaces import Json
-from .. import policies
-from ..bodies import BOOL, BYTES, STRING, Shape, of, same_bytes
-from ..errors import Refusal, invalid, not_found
+from .. import policies, roles
+from ..bodies import BOOL, BYTES, STRING, STRINGS, Shape, of, same_bytes
+from ..errors import Refusal, invalid, lacking, not_found
 from ..store import Project, fingerprint, page
 from ..web import Call, Route, Service
 
-ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+# The discovery document of iam v1.
+SHORTEST, LONGEST = 6, 30
+ACCOUNT_ID = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])")
+LONGEST_TEXTS = {"displayName": 100, "description": 256}  # bytes
+INVALID = "Request contains an invalid argument."
 ACCOUNT: Shape = {
     **of(STRING, "name projectId uniqueId email displayName description oauth2ClientId"),
     "etag": BYTES,
@@ -35,12 +39,17 @@ class Iam(Service):
     def routes(self) -> Sequence[Route]:
         accounts = "{version:v1\\w*}/projects/{project}/serviceAccounts"
         one = accounts + "/{account:[^/:]+}"
+        predefined = "{version:v1\\w*}/roles"
         return (
+            ("GET", predefined, self._list_roles),
+            ("GET", predefined + "/{role}", self._get_role),
+            ("GET", "{version:v1\\w*}/projects/{project}/roles", self._list_own_roles),
             ("POST", f"{one}:disable", self._disable),
             ("POST", f"{one}:enable", self._enable),
             ("POST", f"{one}:getIamPolicy", self._get_policy),
             ("GET", f"{one}:getIamPolicy", self._get_policy),
             ("POST", f"{one}:setIamPolicy", self._set_policy),
+            ("POST", f"{one}:testIamPermissions", self._test_permissions),
             ("POST", accounts, self._create),
             ("GET", accounts, self._list),
             ("GET", one, self._get),
@@ -66,10 +75,10 @@ class Iam(Service):
     async def _create(self, call: Call) -> Json:
         project, body = call.project, call.read(CREATE)
         account = body.get("accountId", "")
+        if not SHORTEST <= len(account) <= LONGEST:
+            raise invalid(f'The account ID "{account}" does not have a length between {SHORTEST} and {LONGEST}.')
         if not ACCOUNT_ID.fullmatch(account):
-            raise invalid(
-                f'The account ID "{account}" does not have a length between 6 and 30 or is not a valid account ID.'
-            )
+            raise invalid(INVALID)
         email = f"{account}@{project.id}.iam.gserviceaccount.com"
         name = f"projects/{project.id}/serviceAccounts/{email}"
         if email in project.accounts:
@@ -84,6 +93,7 @@ class Iam(Service):
             "oauth2ClientId": number,
         }
         given = body.get("serviceAccount", {})
+        check_texts(given)
         document |= {key: given[key] for key in ("displayName", "description") if given.get(key)}
         project.accounts[email] = document
         return self._stamped(document)
@@ -109,6 +119,7 @@ class Iam(Service):
         mask = [field for field in (body.get("updateMask") or "").split(",") if field and field != "etag"]
         if not mask or any(field not in MUTABLE for field in mask):
             raise invalid("The update mask must name display_name or description.")
+        check_texts(given)
         for field in mask:
             key = MUTABLE[field]
             document.pop(key, None)
@@ -121,6 +132,7 @@ class Iam(Service):
         document = self._find(call)[1]
         body = call.read(ACCOUNT)
         self._check_etag(document, body)
+        check_texts(body)
         for key in ("displayName", "description"):
             if key in body:
                 document[key] = body[key]
@@ -147,6 +159,7 @@ class Iam(Service):
         project, document = self._find(call)
         del project.accounts[document["email"]]
         self.store.policies.pop(resource(document), None)
+        policies.forget(self.store, document)
         self.store.changed()
         return {}
 
@@ -157,6 +170,48 @@ class Iam(Service):
         return policies.write(
             self.store, resource(self._find(call)[1]), call.read(policies.SET_POLICY).get("policy", {})
         )
+
+    async def _test_permissions(self, call: Call) -> Json:
+        self._find(call)
+        asked = call.read({"permissions": STRINGS}).get("permissions", [])
+        policies.check_permissions(asked)
+        return {"permissions": asked} if asked else {}
+
+    # Roles
+
+    async def _list_roles(self, call: Call) -> Json:
+        if call.query.get("view") == "FULL":
+            raise lacking("the permissions of all roles; ask for one role")
+        items = [describe(name) for name in sorted(roles.ROLES)]
+        chosen, token = page(items, call.query, size="pageSize", default=300)
+        return {"roles": chosen, **({"nextPageToken": token} if token else {})}
+
+    async def _list_own_roles(self, _call: Call) -> Json:
+        """Custom roles cannot be made here, so there is none."""
+        return {}
+
+    async def _get_role(self, call: Call) -> Json:
+        name = f"roles/{call.params['role']}"
+        if unknown := roles.unknown_service(name):
+            raise lacking(f"the roles of {unknown}")
+        if name not in roles.ROLES:
+            raise not_found(f"The role named {name} was not found.")
+        if name not in roles.DESCRIBED:
+            raise lacking(f"the permissions of {name}")
+        return {**describe(name), "includedPermissions": list(roles.DESCRIBED[name].permissions)}
+
+
+def describe(name: str) -> Json:
+    """A role as lists show it."""
+    known = roles.DESCRIBED.get(name)
+    words = {"title": known.title, "description": known.description} if known else {}
+    return {"name": name, **words, "stage": "GA", "etag": "AA=="}
+
+
+def check_texts(account: Json) -> None:
+    """Raises Refusal 400."""
+    if any(len(account.get(field) or "") > most for field, most in LONGEST_TEXTS.items()):
+        raise invalid(INVALID)
 
 
 def resource(document: Json) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from ...interfaces import Json
-from .. import policies
+from .. import labels, policies
 from ..bodies import STRING, STRING_MAP, STRINGS, Shape, of
 from ..engine import Work, compute_name
 from ..errors import Refusal, invalid, not_found
@@ -23,7 +23,11 @@ PROJECT: Shape = {
     "labels": STRING_MAP,
     "parent": of(STRING, "type id"),
 }
-PROJECT_ID = re.compile(r"[a-z][-a-z0-9]{4,28}[a-z0-9]")
+# The discovery document of cloudresourcemanager v1.
+SHORTEST_ID, LONGEST_ID = 6, 30
+PROJECT_ID = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+SHORTEST_NAME, LONGEST_NAME = 4, 30
+PROJECT_NAME = re.compile(r"[-\w'\" !]*", re.ASCII)
 
 
 class ResourceManager(Service):
@@ -49,15 +53,21 @@ class ResourceManager(Service):
         return call.project.document
 
     async def _list(self, call: Call) -> Json:
+        wanted = call.query.get("filter", "")
         items = [project.document for project in self.store.projects.values()]
+        if "lifecycleState" in wanted:
+            items = [item for item in items if item["lifecycleState"] in wanted]
         chosen, token = page(items, call.query, size="pageSize")
         return {"projects": chosen, **({"nextPageToken": token} if token else {})}
 
     async def _create(self, call: Call) -> Json:
         body = call.read(PROJECT)
         name = body.get("projectId", "")
-        if not PROJECT_ID.fullmatch(name):
-            raise invalid("field [project_id] has issue [project_id contains invalid characters]")
+        check_field("project_id", name, SHORTEST_ID, LONGEST_ID, PROJECT_ID)
+        if body.get("name"):
+            check_field("display_name", body["name"], SHORTEST_NAME, LONGEST_NAME, PROJECT_NAME)
+        if labels.fault(body.get("labels") or {}):
+            raise invalid("Request contains an invalid argument.")
         if name in self.store.projects:
             raise Refusal("ALREADY_EXISTS", "Requested entity already exists")
         allowed = {key: body[key] for key in ("name", "labels", "parent") if body.get(key)}
@@ -86,13 +96,25 @@ class ResourceManager(Service):
         return policies.write(self.store, resource(call.project), call.read(policies.SET_POLICY).get("policy", {}))
 
     async def _test_permissions(self, call: Call) -> Json:
-        return {"permissions": call.read({"permissions": STRINGS}).get("permissions", [])}
+        asked = call.read({"permissions": STRINGS}).get("permissions", [])
+        policies.check_permissions(asked)
+        return {"permissions": asked} if asked else {}
 
     async def _operation(self, call: Call) -> Json:
         work = self.engine.find(self.name, call.params["operation"])
         if work is None:
             raise not_found(f"Operation not found: operations/{call.params['operation']}")
         return render(work)
+
+
+def check_field(field: str, text: str, least: int, most: int, form: re.Pattern[str]) -> None:
+    """Raises Refusal 400."""
+    if len(text) < least:
+        raise invalid(f"field [{field}] has issue [{field} must be at least {least} characters long]")
+    if len(text) > most:
+        raise invalid(f"field [{field}] has issue [{field} must be at most {most} characters long]")
+    if not form.fullmatch(text):
+        raise invalid(f"field [{field}] has issue [{field} contains invalid characters]")
 
 
 def resource(project: Project) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...interfaces import Json
-from .. import policies
+from .. import apis, policies
 from ..bodies import BOOL, STRING, STRINGS, Shape
 from ..catalogue import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
 from ..compute import Compute
 from ..engine import Work, compute_name
-from ..errors import invalid, not_found, precondition
+from ..errors import Refusal, invalid, not_found, precondition
 from ..store import Project, page
 from ..web import Call, Platform, Route, Service
 
@@ -112,11 +112,15 @@ class ServiceUsage(Service):
     async def _disable(self, call: Call) -> Json:
         project, name = call.project, service_name(call.params["service"])
         dependants = [user for user, used in DEPENDENCIES.items() if name in used and user in project.services]
-        if dependants and not call.read(DISABLE).get("disableDependentServices"):
+        body = call.read(DISABLE)
+        if dependants and not body.get("disableDependentServices"):
             raise precondition(
                 f"The service {name} is depended on by the following active service(s): {','.join(dependants)}; "
                 "Please specify disable_dependent_services=true if you want to proceed with disabling all services."
             )
+        used = next((one for one in (name, *dependants) if one in project.called), None)
+        if used and body.get("checkIfServiceHasUsage") == "CHECK":
+            raise has_usage(used)
 
         async def disable() -> Json:
             project.services -= {name, *dependants}
@@ -152,9 +156,47 @@ class ServiceUsage(Service):
 
 def service_name(name: str) -> str:
     """Raises Refusal as Google does for what is not an API's name."""
-    if not name.endswith(".googleapis.com"):
-        raise not_found(f"Service {name} not found or permission denied.")
+    if not apis.exists(name):
+        raise Refusal(
+            "PERMISSION_DENIED",
+            f"Not found or permission denied for service(s): {name}.",
+            details=[
+                {
+                    "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
+                    "violations": [
+                        {"type": "googleapis.com", "subject": f"?error_code=220002&services={name}"},
+                    ],
+                },
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": "SERVICE_CONFIG_NOT_FOUND_OR_PERMISSION_DENIED",
+                    "domain": "serviceusage.googleapis.com",
+                    "metadata": {"services": name},
+                },
+            ],
+        )
     return name
+
+
+def has_usage(name: str) -> Refusal:
+    """Whoever asks for the check, as gcloud does without --force, does not disable what was called."""
+    return Refusal(
+        "FAILED_PRECONDITION",
+        f"The service {name} has usage in the last 30 days. Please specify check_if_service_has_usage=SKIP if you want "
+        "to proceed with disabling the service.",
+        details=[
+            {
+                "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
+                "violations": [{"type": "googleapis.com", "subject": f"?error_code=100002&service_name={name}"}],
+            },
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "COMMON_SU_SERVICE_HAS_USAGE",
+                "domain": "serviceusage.googleapis.com",
+                "metadata": {"service_name": name},
+            },
+        ],
+    )
 
 
 def describe(project: Project, name: str) -> Json:

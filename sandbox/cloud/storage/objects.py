@@ -11,18 +11,19 @@ import hashlib
 import mimetypes
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...interfaces import Json
 from .. import bodies
-from ..errors import Refusal, invalid, not_found
+from ..errors import Refusal, invalid, not_found, precondition_failed
 from ..store import fingerprint, now
 from .shapes import OBJECT_METADATA
 
 LINK = "https://www.googleapis.com/storage/v1/"
 LONGEST_NAME = 1024  # bytes; https://cloud.google.com/storage/docs/objects#naming
 LONGEST_FILE = 255  # bytes of a file's name on Linux
+METAGENERATION = "1"  # what is said of an object cannot be changed here
 LARGEST_HASHED = 64 * 1024 * 1024  # bytes; beyond, no md5Hash is answered, as for Google's composite objects
 
 
@@ -39,6 +40,31 @@ def existing(folder: Path, name: str) -> Path:
     if file is None or not file.is_file():
         raise not_found(f"No such object: {folder.name}/{name}")
     return file
+
+
+def generation(folder: Path, name: str) -> str:
+    """ "0" stands for an object that is not there, as in preconditions."""
+    file = file_of(folder, name)
+    return str(file.stat().st_mtime_ns // 1000) if file is not None and file.is_file() else "0"
+
+
+def check_conditions(folder: Path, name: str, query: Mapping[str, str]) -> None:
+    """https://cloud.google.com/storage/docs/request-preconditions. Raises Refusal 412."""
+    live = {"Generation": generation(folder, name), "Metageneration": METAGENERATION}
+    for what, value in live.items():
+        if query.get(f"if{what}Match", value) != value or query.get(f"if{what}NotMatch") == value:
+            raise precondition_failed()
+
+
+def unchanged(folder: Path, name: str, query: Mapping[str, str]) -> bool:
+    """Whether a reader who has this generation already needs nothing. Raises Refusal 412 for other preconditions."""
+    if query.get("ifGenerationNotMatch") == generation(folder, name):
+        return True
+    check_conditions(folder, name, query)
+    wanted = query.get("generation", generation(folder, name))
+    if wanted != generation(folder, name):
+        raise not_found(f"No such object: {folder.name}/{name}#{wanted}")
+    return False
 
 
 def write(folder: Path, name: str, content: bytes) -> None:
@@ -83,19 +109,18 @@ def files(folder: Path) -> Iterator[str]:
 
 
 def describe(folder: Path, name: str) -> Json:
-    status = (folder / name).stat()
-    generation = str(status.st_mtime_ns // 1000)
+    status, number = (folder / name).stat(), generation(folder, name)
     stamp = now()
     answer: Json = {
         "kind": "storage#object",
-        "id": f"{folder.name}/{name}/{generation}",
+        "id": f"{folder.name}/{name}/{number}",
         "selfLink": f"{LINK}b/{folder.name}/o/{name.replace('/', '%2F')}",
         "mediaLink": f"https://storage.googleapis.com/download/storage/v1/b/{folder.name}/o/"
-        f"{name.replace('/', '%2F')}?generation={generation}&alt=media",
+        f"{name.replace('/', '%2F')}?generation={number}&alt=media",
         "name": name,
         "bucket": folder.name,
-        "generation": generation,
-        "metageneration": "1",
+        "generation": number,
+        "metageneration": METAGENERATION,
         "contentType": mimetypes.guess_type(name)[0] or "application/octet-stream",
         "storageClass": "STANDARD",
         "size": str(status.st_size),
@@ -105,5 +130,5 @@ def describe(folder: Path, name: str) -> Json:
     if status.st_size <= LARGEST_HASHED:
         digest = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).digest()
         answer["md5Hash"] = base64.b64encode(digest).decode()
-    answer["etag"] = fingerprint([name, generation])
+    answer["etag"] = fingerprint([name, number])
     return answer

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,43 +17,19 @@ from aiohttp import web
 from ...interfaces import Json
 from .. import policies
 from ..bodies import same_bytes
-from ..catalogue import REGIONS
-from ..errors import Refusal, invalid, not_found
+from ..errors import Refusal, invalid, lacking, not_found, precondition_failed
 from ..store import Project, now, page
 from ..web import Answer, Call, Platform, Route, Service, content
-from . import objects, shapes
+from . import buckets, objects, shapes
 
 LINK = "https://www.googleapis.com/storage/v1/"
-NAME = re.compile(r"[a-z0-9][-a-z0-9_.]{1,220}[a-z0-9]")
-MULTI_REGIONS = ("US", "EU", "ASIA")
-STORAGE_CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL")
-MUTABLE = frozenset(
-    {
-        "autoclass",
-        "billing",
-        "cors",
-        "defaultEventBasedHold",
-        "encryption",
-        "hierarchicalNamespace",
-        "iamConfiguration",
-        "labels",
-        "lifecycle",
-        "logging",
-        "retentionPolicy",
-        "rpo",
-        "softDeletePolicy",
-        "storageClass",
-        "versioning",
-        "website",
-    }
-)
-WEEK = "604800"
 
 
 class Storage(Service):
     name = "storage.googleapis.com"
     base = ""
     style = "apps"
+    roots = ("storage/", "upload/storage/", "download/storage/")
 
     def __init__(self, platform: Platform, *, directory: Path) -> None:
         super().__init__(platform)
@@ -107,8 +82,8 @@ class Storage(Service):
             raise invalid("Required parameter: project", reason="required")
         body = call.read(shapes.BUCKET, lenient=True)
         name = body.get("name", "")
-        if not NAME.fullmatch(name) or ".." in name:
-            raise invalid(f"Invalid bucket name: '{name}'", reason="invalid")
+        buckets.check_name(name)
+        buckets.check_stated(call.body)
         taken = self.store.buckets.get(name)
         if taken:
             mine = taken["projectNumber"] == call.project.number
@@ -120,7 +95,7 @@ class Storage(Service):
                 "system. Please select a different name and try again.",
             )
         document = self._document(call.project, name, body)
-        complete(document)
+        buckets.complete(document)
         (self._directory / name).mkdir(parents=True, exist_ok=True)
         self.store.buckets[name] = document
         self._set_legacy_roles(call.project, name)
@@ -129,8 +104,7 @@ class Storage(Service):
 
     def _document(self, project: Project, name: str, body: Json) -> Json:
         location = (body.get("location") or "US").upper()
-        if location not in MULTI_REGIONS and location.lower() not in REGIONS:
-            raise invalid(f"The specified location constraint is not valid: {location}", reason="invalid")
+        buckets.check_location(location)
         stamp = now()
         return {
             "kind": "storage#bucket",
@@ -141,10 +115,10 @@ class Storage(Service):
             "generation": str(self.store.version),
             "metageneration": "1",
             "location": location,
-            "locationType": "multi-region" if location in MULTI_REGIONS else "region",
+            "locationType": buckets.location_type(location),
             "timeCreated": stamp,
             "updated": stamp,
-            **{key: copy.deepcopy(body[key]) for key in sorted(MUTABLE) if body.get(key) is not None},
+            **{key: copy.deepcopy(body[key]) for key in sorted(buckets.STATED) if body.get(key) is not None},
         }
 
     def _set_legacy_roles(self, project: Project, name: str) -> None:
@@ -165,22 +139,28 @@ class Storage(Service):
         body = call.read(shapes.BUCKET, lenient=True)
         document = copy.deepcopy(live)
         for key, value in body.items():
-            if key not in MUTABLE:
-                if (value or "").lower() != document[key].lower():
-                    raise invalid(f"Bucket field {key} cannot be changed.", reason="invalid")
+            if key not in buckets.MUTABLE:
+                self._check_same(key, value, document.get(key))
                 continue
-            merged = merge(document.get(key), value)
+            merged = buckets.merge(document.get(key), value)
             document.pop(key, None)
             if merged is not None:
                 document[key] = merged
         if body.get("labels") is not None and call.request.method == "PUT":
             document["labels"] = body["labels"]
-        complete(document)
+        buckets.complete(document)
         document["metageneration"] = str(int(document["metageneration"]) + 1)
         document["updated"] = now()
         self.store.buckets[document["name"]] = document
         self.store.changed()
         return self._shown(document, call)
+
+    @staticmethod
+    def _check_same(key: str, given: object, live: object) -> None:
+        """Clients send whole buckets back, with what cannot be changed as it is."""
+        plain = [value.lower() if isinstance(value, str) else value or {"enabled": False} for value in (given, live)]
+        if plain[0] != plain[1]:
+            raise invalid(f"Bucket field {key} cannot be changed.", reason="invalid")
 
     async def _delete(self, call: Call) -> Answer:
         document = self._find(call)
@@ -202,8 +182,9 @@ class Storage(Service):
 
     @staticmethod
     def _check_generation(call: Call, document: Json) -> None:
-        if call.query.get("ifMetagenerationMatch", document["metageneration"]) != document["metageneration"]:
-            raise Refusal("CONDITION_NOT_MET", "At least one of the pre-conditions you specified did not hold.")
+        live = document["metageneration"]
+        if call.query.get("ifMetagenerationMatch", live) != live or call.query.get("ifMetagenerationNotMatch") == live:
+            raise precondition_failed()
 
     def _shown(self, document: Json, call: Call) -> Json:
         """The bucket with its etag; with its access control lists where Google answers them: in a full projection,
@@ -211,7 +192,7 @@ class Storage(Service):
         which is the default of PATCH and PUT, of a bucket without uniform access.
         """
         answer = {**document, "etag": base64.b64encode(document["metageneration"].encode()).decode()}
-        uniform = document["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"]
+        uniform = buckets.is_uniform(document)
         usual = "full" if call.request.method in ("PATCH", "PUT") else "noAcl"
         if call.query.get("projection", usual) == "full" and not uniform:
             owner = f"project-owners-{document['projectNumber']}"
@@ -228,13 +209,31 @@ class Storage(Service):
         return self._policy(self._find(call)["name"])
 
     async def _set_policy(self, call: Call) -> Json:
-        name = self._find(call)["name"]
-        policy = call.read(policies.POLICY)
+        document = self._find(call)
+        name, policy = document["name"], call.read(policies.POLICY)
         given = policy.get("etag")
         if given and not same_bytes(given, policies.read(self.store, f"bucket/{name}")["etag"]):
-            raise Refusal("CONDITION_NOT_MET", "At least one of the pre-conditions you specified did not hold.")
-        policies.write(self.store, f"bucket/{name}", policy)
+            raise precondition_failed()
+        self._check_policy(document, policy)
+        try:
+            policies.write(self.store, f"bucket/{name}", policy)
+        except Refusal as error:
+            raise Refusal(error.status, error.message, reason="invalid") from error
         return self._policy(name)
+
+    @staticmethod
+    def _check_policy(document: Json, policy: Json) -> None:
+        bindings = policy.get("bindings", [])
+        members = {member for binding in bindings for member in binding.get("members", [])}
+        prevented = document["iamConfiguration"]["publicAccessPrevention"] == "enforced"
+        if prevented and members & {"allUsers", "allAuthenticatedUsers"}:
+            raise Refusal(
+                "CONDITION_NOT_MET",
+                "The member bindings allUsers and allAuthenticatedUsers are not allowed since public access prevention "
+                "is enforced.",
+            )
+        if any(binding.get("condition") for binding in bindings) and not buckets.is_uniform(document):
+            raise buckets.refused("IAM conditions are only for buckets with uniform bucket-level access enabled.")
 
     def _policy(self, name: str) -> Json:
         return {
@@ -246,6 +245,7 @@ class Storage(Service):
     async def _test_permissions(self, call: Call) -> Json:
         self._find(call)
         asked = call.request.query.getall("permissions", [])
+        policies.check_permissions(asked)
         return {"kind": "storage#testIamPermissionsResponse", "permissions": asked}
 
     # Objects
@@ -281,6 +281,8 @@ class Storage(Service):
     async def _get_object(self, call: Call) -> Answer:
         folder, name = self._folder(call), call.params["object"]
         file = objects.existing(folder, name)
+        if objects.unchanged(folder, name, call.query):
+            return web.Response(status=304)
         if call.query.get("alt") == "media" or call.request.path.startswith("/download/"):
             return web.FileResponse(file)
         return objects.describe(folder, name)
@@ -288,6 +290,7 @@ class Storage(Service):
     async def _delete_object(self, call: Call) -> Answer:
         folder = self._folder(call)
         file = objects.existing(folder, call.params["object"])
+        objects.check_conditions(folder, call.params["object"], call.query)
         file.unlink()
         for parent in file.parents:
             if parent == folder or any(parent.iterdir()):
@@ -301,8 +304,14 @@ class Storage(Service):
         if kind == "multipart":
             name, data = objects.split_multipart(call.request.headers.get("Content-Type", ""), data, name)
         elif kind != "media":
-            raise Refusal("UNIMPLEMENTED", f"The sandbox does not take uploads of type {kind!r}.")
-        folder = self._folder(call)
+            raise lacking(f"uploads of type {kind!r}")
+        document, folder = self._find(call), self._folder(call)
+        if buckets.is_uniform(document) and call.query.get("predefinedAcl"):
+            raise buckets.refused(
+                "Cannot insert legacy ACL for an object when uniform bucket-level access is enabled. Read more at "
+                "https://cloud.google.com/storage/docs/uniform-bucket-level-access"
+            )
+        objects.check_conditions(folder, name, call.query)
         objects.write(folder, name, data)
         self.store.changed()
         return objects.describe(folder, name)
@@ -333,41 +342,3 @@ def bucket_grant(document: Json, team: str, role: str) -> Json:
     path = f"{name}/acl/{grant['entity']}"
     own = {"kind": "storage#bucketAccessControl", "bucket": name, "id": f"{name}/{grant['entity']}"}
     return {**grant, **own, "selfLink": f"{LINK}b/{path}"}
-
-
-def complete(document: Json) -> None:
-    """Check a bucket and fill in what Google sets."""
-    stamp = now()
-    if document.setdefault("storageClass", "STANDARD") not in STORAGE_CLASSES:
-        raise invalid(f"Invalid argument: storage class {document['storageClass']}.", reason="invalid")
-    access = document.setdefault("iamConfiguration", {})
-    uniform = access.get("uniformBucketLevelAccess") or access.get("bucketPolicyOnly") or {"enabled": False}
-    uniform = {"enabled": bool(uniform.get("enabled"))} | ({"lockedTime": stamp} if uniform.get("enabled") else {})
-    access["uniformBucketLevelAccess"] = access["bucketPolicyOnly"] = uniform
-    if access.setdefault("publicAccessPrevention", "inherited") not in ("inherited", "enforced", "unspecified"):
-        raise invalid("Invalid value for publicAccessPrevention.", reason="invalid")
-    if document["locationType"] == "multi-region":
-        document.setdefault("rpo", "DEFAULT")
-    soft = document.setdefault("softDeletePolicy", {"retentionDurationSeconds": WEEK})
-    soft["retentionDurationSeconds"] = str(soft.get("retentionDurationSeconds", WEEK))
-    if soft["retentionDurationSeconds"] == "0":
-        soft.pop("effectiveTime", None)
-    else:
-        soft.setdefault("effectiveTime", stamp)
-    if document.get("autoclass", {}).get("enabled"):
-        times = {"toggleTime": stamp, "terminalStorageClassUpdateTime": stamp}
-        document["autoclass"] = {"terminalStorageClass": "NEARLINE", **times, **document["autoclass"]}
-    if not document.get("lifecycle", {}).get("rule"):
-        document.pop("lifecycle", None)
-    if not document.get("labels"):
-        document.pop("labels", None)
-
-
-def merge(old: object, new: object) -> object:
-    """JSON merge patch of one field; None removes."""
-    if not isinstance(new, dict) or not isinstance(old, dict):
-        if isinstance(new, dict):
-            return {key: value for key, value in new.items() if value is not None}
-        return new
-    merged = {key: merge(old.get(key), value) for key, value in new.items()}
-    return {key: value for key, value in {**old, **merged}.items() if value is not None}

@@ -26,6 +26,12 @@ BUCKET: Message = {
     "cors": [{**of(STRINGS, "origin method responseHeader"), "maxAgeSeconds": ANY}],
     "defaultEventBasedHold": BOOL,
     "encryption": OBJECT,
+    "ipFilter": {
+        "mode": STRING,
+        "publicNetworkSource": {"allowedIpCidrRanges": STRINGS},
+        "vpcNetworkSources": [{"network": STRING, "allowedIpCidrRanges": STRINGS}],
+        **of(BOOL, "allowAllServiceAgentAccess allowCrossOrgVpcs"),
+    },
     "logging": of(STRING, "logBucket logObjectPrefix"),
     "retentionPolicy": {"retentionPeriod": INT64, "effectiveTime": STRING, "isLocked": BOOL},
     "website": of(STRING, "mainPageSuffix notFoundPage"),

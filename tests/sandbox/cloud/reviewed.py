@@ -29,8 +29,8 @@ REVIEWED: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "compute/(forwarding-rule|router-nat-private)",
-        r"status DELETE networks/net-abc123: recorded 200, got 400",
-        "the deletion of the other subnetworks is not in the log, so the network is still in use",
+        r"GET operations/\S+: (\.: (error|httpErrorMessage|httpErrorStatusCode)$|error\.errors\[\]\.message: )",
+        "the deletion of the other subnetworks is not in the log, so it is they that use the network",
     ),
     (
         "compute/router-nat",

@@ -225,7 +225,7 @@ def test_the_controllers_view_shows_what_the_apis_answer(cloud: Running) -> None
 def test_requests_for_other_projects_and_paths_are_refused(cloud: Running) -> None:
     status, answer = cloud.call("GET", "container/v1/projects/other/locations/-/clusters")
     assert (status, answer["error"]["message"]) == (403, "The caller does not have permission")
-    assert cloud.call("GET", f"{COMPUTE}/global/nonsense")[0] == 404
+    assert cloud.call("GET", f"{COMPUTE}/global//nonsense")[0] == 404
     assert cloud.call("GET", f"container/v1/projects/{NUMBER}/locations/-/clusters")[0] == 200
     status, answer = cloud.call("POST", f"{COMPUTE}/global/networks", data=b"{", token=TOKEN)
     assert (status, answer["error"]["message"][:29]) == (400, "Invalid JSON payload received")

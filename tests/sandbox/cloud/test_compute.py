@@ -46,7 +46,7 @@ def test_addresses_are_taken_from_the_subnetwork(network: Running) -> None:
     assert insert(network, path, name="d", **common)["address"] == "127.99.1.5"
 
     taken = network.call("POST", path, {"name": "e", "address": "127.99.1.4", **common})
-    assert reason(taken) == (400, "ipInUse")
+    assert reason(taken) == (400, "invalid")
     outside = network.call("POST", path, {"name": "e", "address": "10.0.0.1", **common})
     assert reason(outside) == (400, "invalid")
     assert reason(network.call("POST", path, {"name": "a", **common})) == (409, "alreadyExists")
@@ -111,13 +111,13 @@ def test_what_is_in_use_is_not_deleted(network: Running) -> None:
         addressType="INTERNAL",
         subnetwork="regions/us-east5/subnetworks/nodes",
     )
-    for path, user in (
-        (f"{REGION}/subnetworks/nodes", "regions/us-east5/addresses/a"),
-        (f"{COMPUTE}/global/networks/net", "regions/us-east5/subnetworks/nodes"),
-    ):
-        status, answer = network.call("DELETE", path)
-        assert (status, answer["error"]["errors"][0]["reason"]) == (400, "resourceInUseByAnotherResource")
-        assert answer["error"]["message"].endswith(f"is already being used by 'projects/{PROJECT}/{user}'")
+    status, answer = network.call("DELETE", f"{REGION}/subnetworks/nodes")
+    assert (status, answer["error"]["errors"][0]["reason"]) == (400, "resourceInUseByAnotherResource")
+    user = f"projects/{PROJECT}/regions/us-east5/addresses/a"
+    assert answer["error"]["message"].endswith(f"is already being used by '{user}'")
+    failed = network.done(network.ok("DELETE", f"{COMPUTE}/global/networks/net"))
+    assert failed["error"]["errors"][0]["code"] == "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"
+    assert (failed["httpErrorStatusCode"], failed["httpErrorMessage"]) == (400, "BAD REQUEST")
     for path in (f"{REGION}/addresses/a", f"{REGION}/subnetworks/nodes", f"{COMPUTE}/global/networks/net"):
         network.done(network.ok("DELETE", path))
         assert network.call("GET", path)[0] == 404
@@ -157,7 +157,10 @@ def test_a_router_gets_its_nat_by_patch(network: Running) -> None:
     [
         ({}, "Exactly one of the fields"),
         ({"allowed": [{"IPProtocol": "tcp"}], "denied": [{"IPProtocol": "udp"}]}, "Exactly one of the fields"),
-        ({"allowed": [{"IPProtocol": "tcp", "ports": ["http"]}]}, "Invalid value for field 'ports': 'http'"),
+        (
+            {"allowed": [{"IPProtocol": "tcp", "ports": ["http"]}]},
+            "'resource.allowed[0].ports[0]': 'http'. Invalid port range",
+        ),
         ({"allowed": [{"IPProtocol": "tcp"}], "sourceRanges": ["10.0.0.1/8"]}, "sourceRanges"),
         ({"allowed": [{"IPProtocol": "tcp"}], "direction": "IN"}, "direction"),
         ({"allowed": [{"IPProtocol": "tcp"}], "network": "global/networks/none"}, "was not found"),

@@ -102,6 +102,18 @@ class Recorder:
         pass
 
 
+class Published:
+    """LoadBalancers that remember what they were told last."""
+
+    def __init__(self) -> None:
+        self.network = ""
+        self.listeners: list[Listener] = []
+        self.backends: dict[str, Backend] = {}
+
+    def publish(self, network: str, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> None:
+        self.network, self.listeners, self.backends = network, list(listeners), dict(backends)
+
+
 async def until(condition: Callable[[], Awaitable[t.Any]], what: str, deadline: float = 15.0) -> t.Any:
     """The condition's first true answer. Fails the test when there is none in time."""
     end = time.monotonic() + deadline

@@ -33,7 +33,16 @@ from sandbox.controllers import FleetControllers
 from sandbox.controllers.cache import condition
 from sandbox.interfaces import ClusterKey, HealthCheck, Json
 from tests.sandbox.controllers import harness
-from tests.sandbox.controllers.harness import Cluster, FakeCloud, Recorder, cluster, default_pool, document, until
+from tests.sandbox.controllers.harness import (
+    Cluster,
+    FakeCloud,
+    Published,
+    Recorder,
+    cluster,
+    default_pool,
+    document,
+    until,
+)
 
 EAST = ClusterKey("us-east5-a", "east")
 WEST = ClusterKey("europe-west4-a", "west")
@@ -88,6 +97,7 @@ class Estate(t.NamedTuple):
     cloud: FakeCloud
     clusters: dict[ClusterKey, Cluster]
     plane: Recorder
+    published: Published
 
     @property
     def config(self) -> Cluster:
@@ -98,17 +108,18 @@ class Estate(t.NamedTuple):
 async def running(cloud: FakeCloud, directory: Path) -> AsyncIterator[Estate]:
     async with cluster(EAST, cloud, directory) as east, cluster(WEST, cloud, directory) as west:
         clusters = {EAST: east, WEST: west}
-        plane = Recorder()
+        plane, published = Recorder(), Published()
         fleet = FleetControllers(
             cloud=cloud,
             latency=harness.FAST,
             access=lambda key: clusters[key].server.access,
             clusters=lambda: tuple(clusters),
             dataplane=plane,
+            balancers=published,
         )
         task = asyncio.create_task(fleet.run())
         try:
-            yield Estate(cloud, clusters, plane)
+            yield Estate(cloud, clusters, plane, published)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -254,6 +265,8 @@ def test_the_chain_from_pool_to_traffic(tmp_path: Path) -> None:
             assert plane.backends["default/pool"].timeout == 100.0
             assert {endpoint.port for endpoint in backend.endpoints} == {8000}
             await check_statuses(world)
+            assert world.published.network == "inference"
+            assert (world.published.listeners, world.published.backends) == (plane.listeners, plane.backends)
             await check_idle(world)
             await check_detach(world)
 

@@ -134,7 +134,7 @@ def test_nodes_come_and_go_with_the_pool(status: str, count: int) -> None:
 def test_node_addresses_come_from_the_top_of_the_node_subnet() -> None:
     subnet = {"name": "nodes-us-east5", "region": "https://x/regions/us-east5", "ipCidrRange": "127.20.1.0/24"}
     nodes = desired_nodes(document(KEY, default_pool(2)), KEY, [subnet])
-    assert [node["status"]["addresses"][0]["address"] for node in nodes] == ["127.20.1.254", "127.20.1.253"]
+    assert [node["status"]["addresses"][0]["address"] for node in nodes] == ["127.20.1.253", "127.20.1.252"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+# Copyright: aiserving.gke contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The names of Google's APIs, so that a name that is none can be refused.
+
+Those that Google describes in discovery documents (https://www.googleapis.com/discovery/v1/apis) and those without
+one that GKE, fleets and gcloud's own commands enable. NAME stands for NAME.googleapis.com.
+"""
+
+from __future__ import annotations
+
+DOMAIN = ".googleapis.com"
+_NAMES = """
+abusiveexperiencereport acceleratedmobilepageurl accessapproval accesscontextmanager acmedns addressvalidation
+adexchangebuyer adexperiencereport admin admin-remotebuildexecution admob adsense adsenseplatform
+advisorynotifications agenciesandbrands agentidentity agentidentitycredentials agentregistry aiplatform
+airquality alertcenter alloydb analytics analyticsadmin analyticsdata analyticshub analyticsreporting
+androiddeveloperidstatus androiddeviceprovisioning androidenterprise androidmanagement androidpublisher anthos
+anthosconfigmanagement anthospolicycontroller apigateway apigee apigeeregistry apihub apikeys apim appengine
+apphub appsmarket area120tables areainsights artifactregistry assuredworkloads auditmanager
+authorizedbuyersmarketplace autoscaling backupdr baremetalsolution batch beyondcorp biglake bigquery
+bigqueryconnection bigquerydatapolicy bigquerydatatransfer bigqueryreservation bigquerystorage bigtableadmin
+billingbudgets binaryauthorization blockchainnodeengine blogger books businessprofileperformance
+certificatemanager ces chat checks chromemanagement chromepolicy chromeuxreport chromewebstore civicinfo
+classroom cloudapis cloudasset cloudbilling cloudbuild cloudchannel cloudcommerceprocurement
+cloudcontrolspartner clouddebugger clouddeploy clouderrorreporting cloudfunctions cloudidentity cloudiot
+cloudkms cloudlocationfinder cloudnumberregistry cloudproductregistry cloudprofiler cloudquotas
+cloudresourcemanager cloudscheduler cloudsearch cloudsecuritycompliance cloudshell cloudsupport cloudtasks
+cloudtrace colaboratory composer compute config connectgateway connectors contactcenteraiplatform
+contactcenterinsights container containeranalysis containerfilesystem containerregistry containersecurity
+contentwarehouse css curationpartners customsearch databasecenter datacatalog dataflow dataform datafusion
+datalabeling datalineage datamanager datamigration datapipelines dataplex dataportability dataproc
+dataproc-control datastore datastream deepreview deploymentmanager developerconnect developerknowledge devicerun
+dfareporting dialogflow digitalassetlinks discoveryengine displayvideo dlp dns docs documentai domains
+domainsrdap doubleclickbidmanager doubleclicksearch driveactivity drivelabels essentialcontacts eventarc
+factchecktools fcm fcmdata file firebase firebaseappcheck firebaseappdistribution firebaseapphosting
+firebasecrashlytics firebasedatabase firebasedataconnect firebasedynamiclinks firebasehosting firebaseml
+firebaserules firebasestorage firestore fitness forms ftp games gamesconfiguration gameservices gamesmanagement
+genomics gkebackup gkeconnect gkehub gkemulticloud gkeonprem gmail gmailpostmastertools groupsmigration health
+healthcare homegraph hypercomputecluster iam iamcredentials iap ideahub identitytoolkit ids indexing
+integrations jobs keep kgsearch kmsinventory language libraryagent licensing lifesciences localservices logging
+looker managedidentities managedkafka manufacturers marketingplatformadmin meet memcache merchantapi meshca
+meshconfig meshtelemetry metastore migrationcenter ml monitoring multiclusteringress multiclustermetering
+multiclusterservicediscovery mybusinessaccountmanagement mybusinessbusinesscalls mybusinessbusinessinformation
+mybusinesslodging mybusinessnotifications mybusinessplaceactions mybusinessqanda mybusinessverifications netapp
+networkconnectivity networkmanagement networksecurity networkservices notebooks observability ondemandscanning
+opsconfigmonitoring oracledatabase orgpolicy osconfig oslogin pagespeedonline parallelstore parametermanager
+paymentsresellersubscription people places playablelocations playcustomapp playdeveloperreporting playgrouping
+playintegrity policyanalyzer policysimulator policytroubleshooter pollen poly privateca prod-tt-sasportal
+publicca pubsub pubsublite rapidmigrationassessment readerrevenuesubscriptionlinking realtimebidding
+recaptchaenterprise recommendationengine recommender redis remotebuildexecution reseller resourcesettings retail
+run runtimeconfig saasservicemgmt safebrowsing sasportal script searchads360 searchconsole secretmanager
+securesourcemanager securitycenter securityposture serviceconsumermanagement servicecontrol servicedirectory
+servicemanagement servicenetworking serviceusage sheets shoppingcontent slides smartdevicemanagement solar
+sourcerepo spanner speech sql-component sqladmin stackdriver storage storage-api storage-component
+storagebatchoperations storageinsights storagetransfer streetviewpublish sts tagmanager tasks telemetry testing
+texttospeech threatintelligence toolresults tpu trafficdirector transcoder translation travelimpactmodel vault
+vectortile verifiedaccess versionhistory videointelligence vision vmmigration vmwareengine vpcaccess
+walletobjects webcontentpublisher webfonts webrisk websecurityscanner workflowexecutions workflows
+workloadmanager workspaceevents workstations youtube youtubeanalytics youtubereporting
+"""
+APIS = frozenset(_NAMES.split())
+
+
+def exists(service: str) -> bool:
+    """Whether there is an API of this DNS name."""
+    return service.endswith(DOMAIN) and service.removesuffix(DOMAIN) in APIS
