@@ -12,7 +12,7 @@ import httplib2
 import pytest
 from googleapiclient.http import BatchHttpRequest, HttpRequest
 
-from tests.sandbox.cloud.running import PROJECT, TOKEN, Running
+from tests.clouds import PROJECT, TOKEN, Running
 
 NETWORKS = f"compute/v1/projects/{PROJECT}/global/networks"
 SERVED = (

@@ -16,7 +16,7 @@ import pytest
 
 from sandbox.controllers.nodes import desired_nodes
 from sandbox.interfaces import Backend, ClusterKey, Endpoint, HealthCheck, Json, Listener, Rule
-from tests.sandbox.cloud.running import NUMBER, PROJECT, Running
+from tests.clouds import NUMBER, PROJECT, Running
 
 COMPUTE = f"compute/v1/projects/{PROJECT}"
 ZONE = f"{COMPUTE}/zones/us-east5-a"

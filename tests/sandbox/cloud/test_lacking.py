@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import pytest
 from googleapiclient import discovery_cache
 
+from tests.clouds import PROJECT, Running
 from tests.official import _methods
-from tests.sandbox.cloud.running import PROJECT, Running
 
 VERSIONS = (
     ("cloudresourcemanager", "v1"),

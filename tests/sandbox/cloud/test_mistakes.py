@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import functools
 import importlib
 import pkgutil
 import re
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 import pytest
 from google.rpc import code_pb2
 
-from tests.sandbox.cloud.running import PROJECT, Running, enable_all, serve
+from tests.clouds import PROJECT, Running, running_cloud
 from tests.truth import mistakes
 from tests.truth.mistakes import Mistake
 
@@ -31,18 +33,14 @@ TABLES: dict[str, tuple[Mistake, ...]] = {
 @pytest.fixture(scope="module")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[t.Callable[[str], Running]]:
     """One cloud for each table, begun when it is first asked for."""
-    running: dict[str, tuple[Running, Iterator[Running]]] = {}
+    with contextlib.ExitStack() as stack:
 
-    def of(table: str) -> Running:
-        if table not in running:
-            served = serve(tmp_path_factory.mktemp(table), 0.0001, hostile=True)
-            running[table] = next(served), served
-            enable_all(running[table][0])
-        return running[table][0]
+        @functools.cache
+        def of(table: str) -> Running:
+            directory = tmp_path_factory.mktemp(table)
+            return stack.enter_context(running_cloud(directory, scale=0.0001, hostile=True))
 
-    yield of
-    for _cloud, served in running.values():
-        assert next(served, None) is None
+        yield of
 
 
 @pytest.mark.parametrize(
