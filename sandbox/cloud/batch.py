@@ -25,7 +25,7 @@ from .errors import Refusal, invalid
 from .web import content, respond
 
 MOST_PARTS = 1000
-LINE = re.compile(r"(?P<method>[A-Z]+) (?:https?://[^/]+)?(?P<path>/\S*)(?: HTTP/[\d.]+)?")
+LINE = re.compile(r"(?P<method>[A-Z]+) (?:https?://[^/]+)?(?P<path>/(?!/)\S*)(?: HTTP/[\d.]+)?")
 
 
 def install(app: web.Application, bases: Collection[str]) -> None:
@@ -46,8 +46,11 @@ def install(app: web.Application, bases: Collection[str]) -> None:
             for part in parts:
                 path = part.path if part.path.startswith(known) or not base else f"/{base}{part.path}"
                 headers = {**outer, **part.headers}
-                async with session.request(part.method, path, headers=headers, data=part.body) as inner:
-                    answers += _rendered(boundary, part.id, inner.status, inner.content_type, await inner.read())
+                try:
+                    async with session.request(part.method, path, headers=headers, data=part.body) as inner:
+                        answers += _rendered(boundary, part.id, inner.status, inner.content_type, await inner.read())
+                except (aiohttp.ClientError, ValueError):  # a reset on request, or what cannot be sent
+                    answers += _rendered(boundary, part.id, 502, "text/plain", b"")
         return web.Response(
             body=answers + f"--{boundary}--\r\n".encode(),
             headers={"Content-Type": f"multipart/mixed; boundary={boundary}"},
@@ -69,6 +72,8 @@ class Part:
             raise invalid("Failed to parse batch request: a part is no HTTP request.")
         self.id = str(message.get("Content-ID", ""))
         self.method, self.path = line["method"], line["path"]
+        if re.match(r"/batch\b|/[^/]+/batch\b", self.path):
+            raise invalid("Failed to parse batch request: a batch cannot be part of a batch.")
         named = (text.partition(":") for text in rest if ":" in text)
         headers = {name.strip(): value.strip() for name, _unused, value in named}
         dropped = ("content-length", "host", "mime-version", "accept-encoding", "connection", "transfer-encoding")

@@ -143,6 +143,11 @@ CASES: dict[str, list[Case]] = {
         ),
         ({**REGIONAL, "collection": "routers", "name": "router"}, [ROUTER, {"nats": [NAT]}]),
         ({**PLACE, "scope": "zones/us-east5-a", "collection": "zones", "name": "us-east5-a"}, []),
+        (
+            {**PLACE, "scope": "zones/us-east5-a", "collection": "instanceGroups", "name": "x", "verb": "listInstances"},
+            [{"instanceState": "ALL"}],
+        ),
+        ({**GLOBAL, "collection": "addresses", "name": "world"}, [{"name": "world", "addressType": "EXTERNAL"}]),
     ],
     "container": [
         (GKE, [CREATE_CLUSTER, CREATE_POOL, UPDATE]),
@@ -173,7 +178,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "iam": [
         (
-            {**PLACE, "account": ACCOUNT},
+            {**PLACE, "account": ACCOUNT, "role": "container.admin"},
             [
                 {"accountId": "reader", "serviceAccount": {"displayName": "x"}},
                 {"policy": POLICY},
@@ -244,7 +249,7 @@ def routes(cloud: Running, service: str) -> list[tuple[str, str, Case]]:
     for route in cloud.cloud.app.router.routes():
         assert route.resource is not None
         template = route.resource.canonical
-        if service not in template.split("/")[1:3] or route.method == "HEAD":
+        if service not in template.split("/")[1:3] or route.method in ("HEAD", "*"):
             continue
         pattern = route.resource.get_info().get("pattern") or re.compile(re.escape(template))
         reached = [case for case in CASES[service] if pattern.fullmatch(hostile.path(template, case[0]))]
