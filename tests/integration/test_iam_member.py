@@ -49,7 +49,11 @@ def has(server: Running, target: str, args: Json) -> bool:
 
 @pytest.fixture(autouse=True)
 def _objects(cloud: Json) -> None:
-    prepare(cloud, ("service_account", {"name": "model-reader"}), ("bucket", {"name": "weights", "location": "US"}))
+    prepare(
+        cloud,
+        ("service_account", {"name": "model-reader"}),
+        ("bucket", {"name": "weights", "location": "US", "uniform_bucket_level_access": True}),
+    )
 
 
 @pytest.mark.parametrize("condition", [None, CONDITION], ids=["always", "condition"])

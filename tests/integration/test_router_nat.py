@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 import pytest
@@ -31,6 +32,17 @@ def _subnetworks(cloud: Json) -> None:
     nodes = {"name": "nodes", "region": "us-east5", "network": "vpc", "ip_cidr_range": "10.0.1.0/24"}
     more = {**nodes, "name": "more", "ip_cidr_range": "10.0.2.0/24"}
     prepare(cloud, ("network", {"name": "vpc"}), ("subnetwork", nodes), ("subnetwork", more))
+
+
+@pytest.fixture(autouse=True)
+def _no_routers(cloud_server: Running, _subnetworks: None) -> None:
+    """Google has one NAT for a subnetwork: those of earlier tests go."""
+    for one in cloud_server.request("GET", "compute", f"{REGION}/routers").get("items", []):
+        cloud_server.request("DELETE", "compute", f"{REGION}/routers/{one['name']}")
+    end = time.monotonic() + 10
+    while cloud_server.request("GET", "compute", f"{REGION}/routers").get("items"):
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def router(server: Running, name: str = "router") -> Json | None:

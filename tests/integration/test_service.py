@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.cloud.apis import APIS
 from tests.clouds import PROJECT, SERVICES, Running, running_cloud
 from tests.module_runner import ModuleFailed, run_module
 
@@ -58,7 +59,7 @@ def test_life(fresh: Running) -> None:
 
 
 def test_more_than_one_batch(fresh: Running) -> None:
-    names = SERVICES + [f"api-{number}.googleapis.com" for number in range(30)]
+    names = sorted({*SERVICES, *(f"{name}.googleapis.com" for name in sorted(APIS)[:30])})
     done = run_module("service", {**fresh.args, "name": names})
     assert done["changed"] is True
     assert {service["state"] for service in done["services"]} == {"ENABLED"}

@@ -182,9 +182,9 @@ def test_a_bucket_its_policy_and_its_objects(host: str, credentials: Credentials
     bucket.labels = {"team": "serving"}
     bucket.update()  # sends the whole bucket back, with what only the server sets
     assert client.get_bucket("python-weights").labels == {"team": "serving"}
-    for number in range(6):
+    for role in ("objectViewer", "objectCreator", "objectUser", "objectAdmin", "legacyObjectReader", "admin"):
         policy = bucket.get_iam_policy(requested_policy_version=3)
-        policy.bindings.append({"role": f"roles/storage.custom{number}", "members": {"allUsers"}})
+        policy.bindings.append({"role": f"roles/storage.{role}", "members": {"allUsers"}})
         bucket.set_iam_policy(policy)
     bucket.blob("gemma/config.json").upload_from_string("{}")
     assert [blob.name for blob in client.list_blobs("python-weights", prefix="gemma/")] == ["gemma/config.json"]

@@ -23,12 +23,9 @@ def test_a_bucket_with_labels_policy_and_objects(gcloud: Gcloud, tmp_path: Path)
 
     gcloud("iam", "service-accounts", "create", "reader")
     member = f"--member=serviceAccount:reader@{gcloud.project}.iam.gserviceaccount.com"
-    for number in range(5):
-        gcloud("storage", "buckets", "add-iam-policy-binding", BUCKET, member, f"--role=roles/storage.custom{number}")
-    for number in range(5):
-        gcloud(
-            "storage", "buckets", "remove-iam-policy-binding", BUCKET, member, f"--role=roles/storage.custom{number}"
-        )
+    for verb in ("add", "remove"):
+        for role in ("objectViewer", "objectCreator", "objectUser", "objectAdmin", "legacyObjectReader"):
+            gcloud("storage", "buckets", f"{verb}-iam-policy-binding", BUCKET, member, f"--role=roles/storage.{role}")
 
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"weights")

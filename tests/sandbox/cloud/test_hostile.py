@@ -144,7 +144,13 @@ CASES: dict[str, list[Case]] = {
         ({**REGIONAL, "collection": "routers", "name": "router"}, [ROUTER, {"nats": [NAT]}]),
         ({**PLACE, "scope": "zones/us-east5-a", "collection": "zones", "name": "us-east5-a"}, []),
         (
-            {**PLACE, "scope": "zones/us-east5-a", "collection": "instanceGroups", "name": "x", "verb": "listInstances"},
+            {
+                **PLACE,
+                "scope": "zones/us-east5-a",
+                "collection": "instanceGroups",
+                "name": "x",
+                "verb": "listInstances",
+            },
             [{"instanceState": "ALL"}],
         ),
         ({**GLOBAL, "collection": "addresses", "name": "world"}, [{"name": "world", "addressType": "EXTERNAL"}]),
