@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from collections.abc import Iterable
 from pathlib import Path
+
+from google.cloud import container_v1
 
 from .journal import private, write_private
 from .redact import Redactor
@@ -17,6 +20,17 @@ from .redact import Redactor
 Json = dict[str, t.Any]
 
 ABOUT = "run.json"
+# How google-cloud-container asks for enums as numbers.
+NUMBERS = "?%24alt=json%3Benum-encoding%3Dint"
+# What GKE answers to a GET of these paths; to everything else an Operation.
+MESSAGES = (
+    (r"/clusters$", "ListClustersResponse"),
+    (r"/clusters/[^/]+$", "Cluster"),
+    (r"/nodePools$", "ListNodePoolsResponse"),
+    (r"/nodePools/[^/]+$", "NodePool"),
+    (r"/operations$", "ListOperationsResponse"),
+    (r"/serverConfig$", "ServerConfig"),
+)
 
 
 class Evidence:
@@ -64,7 +78,7 @@ def replayable(records: Iterable[Json]) -> list[Json]:
     """
     kept: list[Json] = []
     asked: dict[str, int] = {}  # URL of a GET -> where in ``kept``, since the last write
-    for record in records:
+    for record in map(named, records):
         if record["status"] == 0:
             continue
         if record["method"] != "GET":
@@ -76,3 +90,41 @@ def replayable(records: Iterable[Json]) -> list[Json]:
             asked[record["url"]] = len(kept)
         kept.append(record)
     return kept
+
+
+def named(record: Json) -> Json:
+    """An exchange of Google's client for GKE, which asks for enums as numbers, as if it had asked for their names."""
+    url, asks, _rest = record["url"].partition(NUMBERS)
+    if not asks:
+        return record
+    response, path = record["response"], url.removeprefix("https://container.googleapis.com/")
+    message = next((name for pattern, name in MESSAGES if re.search(pattern, path)), "Operation")
+    if record["method"] != "GET":
+        message = "Operation"
+    if record["status"] == 200:
+        response = names_of(response, getattr(container_v1, message).pb().DESCRIPTOR)
+    return {**record, "url": url, "response": response}
+
+
+def names_of(value: t.Any, descriptor: t.Any) -> t.Any:
+    """A message in JSON with the names of its enums; a number that the installed client does not know stays."""
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    fields = {field.json_name: field for field in descriptor.fields}
+    for key, part in value.items():
+        field = fields.get(key)
+        if field is not None and field.enum_type is not None:
+            values = field.enum_type.values_by_number
+            entries = [values[one].name if one in values else one for one in as_list(part)]
+            found[key] = entries if isinstance(part, list) else entries[0]
+        elif field is not None and field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            inner = [names_of(one, field.message_type) for one in as_list(part)]
+            found[key] = inner if isinstance(part, list) else inner[0]
+        else:
+            found[key] = part
+    return found
+
+
+def as_list(value: t.Any) -> list[t.Any]:
+    return value if isinstance(value, list) else [value]
