@@ -20,6 +20,13 @@ from .redact import Redactor
 Json = dict[str, t.Any]
 
 ABOUT = "run.json"
+UNSETTLED = frozenset(
+    (
+        *("PROVISIONING", "RECONCILING", "STOPPING"),  # clusters and pools
+        *("CREATING", "DELETING", "UPDATING", "ENABLING", "DISABLING", "SERVICE_UPDATING"),  # the fleet
+        *("RESERVING",),  # addresses
+    )
+)
 # How google-cloud-container asks for enums as numbers.
 NUMBERS = "?%24alt=json%3Benum-encoding%3Dint"
 # What GKE answers to a GET of these paths; to everything else an Operation.
@@ -74,12 +81,13 @@ def read(folder: Path) -> list[Json]:
 def replayable(records: Iterable[Json]) -> list[Json]:
     """What can be sent again one by one: of requests that waited for something, the last alone, marked as ``waited``.
 
-    An exchange that was lost on the way has no answer to compare with.
+    An exchange that was lost on the way has no answer to compare with, and what was seen on its way to somewhere
+    is somewhere else when it is looked at in another cloud.
     """
     kept: list[Json] = []
     asked: dict[str, int] = {}  # URL of a GET -> where in ``kept``, since the last write
     for record in map(named, records):
-        if record["status"] == 0:
+        if record["status"] == 0 or on_its_way(record):
             continue
         if record["method"] != "GET":
             asked.clear()
@@ -90,6 +98,20 @@ def replayable(records: Iterable[Json]) -> list[Json]:
             asked[record["url"]] = len(kept)
         kept.append(record)
     return kept
+
+
+def on_its_way(record: Json) -> bool:
+    """Whether an object was looked at while something was being done to it."""
+    seen = record["response"]
+    if record["method"] != "GET" or not isinstance(seen, dict) or "/operations/" in record["url"]:
+        return False
+    states = (seen.get("status"), part(seen, "resourceState").get("state"), part(seen, "state").get("code"))
+    return bool(UNSETTLED & {state for state in states if isinstance(state, str)})
+
+
+def part(document: Json, key: str) -> Json:
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def named(record: Json) -> Json:
