@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`python -m tests.sandbox.cloud.evidence FOLDER`: in what the sandbox differs from evidence that `make google` wrote."""
+"""`python -m tests.sandbox.cloud.evidence FOLDER`: how the sandbox differs from what `make google` wrote down."""
 
 from __future__ import annotations
 
