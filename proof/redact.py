@@ -40,8 +40,9 @@ TOKENS = re.compile(
     r"ya29\.[-\w.]+|1//[-\w]{20,}|AIza[-\w]{20,}|GOCSPX-[-\w]+|hf_[A-Za-z0-9]+|gh[pousr]_[A-Za-z0-9]+"
     r"|eyJ[-\w]+(?:\.[-\w]*){0,2}|(?i:\b(?:bearer|basic)\s+)[^\s\"',]+"
 )
-# Longer than any name, id, etag or fingerprint of Google's: certificates, keys, page tokens.
+# Longer than any name, id, etag or fingerprint of Google's: certificates, keys, page tokens. Paths are long too.
 LONG = re.compile(r"[A-Za-z0-9+/=_-]{80,}")
+PATH_PART = re.compile(r"[a-z0-9-]{0,63}|[A-Za-z]{1,30}")
 PAGE_TOKEN = re.compile(r"(?i)(page_?token=)[^&\s]+")
 # Whatever looks like an address is one, whatever stands beside it: times have fewer colons, versions fewer dots.
 IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?")
@@ -119,7 +120,7 @@ class Redactor:
         text = self._prefix.sub(PREFIX, text)
         text = IPV4.sub(self._address, text)
         text = IPV6.sub(self._address, MAC.sub(HIDDEN, text))
-        return LONG.sub(HIDDEN, text)
+        return LONG.sub(_long, text)
 
     def _own(self, answer: t.Any) -> t.Any:
         """An answer without the entries of its lists that are not the run's."""
@@ -168,6 +169,10 @@ class Redactor:
         base = ipaddress.ip_address("2001:db8::" if ":" in host else "192.0.2.0")
         stand_in = self._addresses.setdefault(host, str(base + 1 + len(self._addresses) % 254))
         return stand_in + (f"/{size}" if size else "")
+
+
+def _long(found: re.Match[str]) -> str:
+    return found[0] if all(map(PATH_PART.fullmatch, found[0].split("/"))) else HIDDEN
 
 
 def _is_secret(key: str) -> bool:

@@ -78,12 +78,13 @@ class Estate:
         status: dict[str, t.Any] = json.loads(self.sandbox("status", "--json").output)
         return status
 
-    def google(self, service: str, path: str, method: str = "GET") -> dict[str, t.Any]:
+    def google(self, service: str, path: str, method: str = "GET", body: object = None) -> dict[str, t.Any]:
         """One request to a Google API, relative to the service's base. Raises urllib.error.HTTPError."""
         status = json.loads((self.directory / "sandbox" / "status.json").read_text())
         request = urllib.request.Request(
             f"{status['endpoints'][service]}{path}",
-            headers={"Authorization": f"Bearer {status['token']}"},
+            None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {status['token']}", "Content-Type": "application/json"},
             method=method,
         )
         with urllib.request.urlopen(request, timeout=30) as answer:

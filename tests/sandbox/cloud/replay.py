@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import time
 import typing as t
 from collections.abc import Iterator
 
@@ -32,6 +33,7 @@ SETS = re.compile(r"enableComponents$")
 ENUM = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 MEMBER = re.compile(r"gkehubmembership\d*-\$\{uniqueId\}")
 LINK = re.compile(r"https://")
+PATIENCE = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +115,8 @@ class Replay:
         path = self._path(record["url"])
         if "/operations/" in path:
             answer: tuple[int, t.Any] = (200, until(lambda: self._cloud.ok("GET", path), finished))
+        elif record.get("waited"):
+            answer = self._waited(path, record["response"])
         else:
             answer = self._cloud.call(record["method"], path, self._body(path, record["request"]))
         status, body = answer
@@ -121,17 +125,29 @@ class Replay:
             yield Difference("status", what, f"recorded {record['status']}, got {status}: {body}")
             return
         if record["method"] == "GET" and status == 200:
-            self._seen[path] = body
+            self._seen[path.partition("?")[0]] = body
             self._groups = body.get("instanceGroupUrls", self._groups)
         elif ":getIamPolicy" in path:
-            self._seen[path] = body
+            self._seen[path.partition("?")[0]] = body
         if record["method"] != "GET" and isinstance(body, dict):
-            self._await(path, body)
+            self._await(path, body, record["response"])
         yield from compare(record["response"], body, what)
 
-    def _await(self, path: str, body: Json) -> None:
+    def _waited(self, path: str, recorded: t.Any) -> tuple[int, t.Any]:
+        """The answer once it is as recorded, or after a while as it is: the recorded client had asked before."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            status, body = self._cloud.call("GET", path)
+            if time.monotonic() > end or (status == 200 and not list(compare(recorded, body, path))):
+                return status, body
+            time.sleep(0.05)
+
+    def _await(self, path: str, body: Json, recorded: Json) -> None:
         """Let the operation finish before the next request, as the recorded client did."""
         name = str(body.get("name", ""))
+        theirs = str(recorded.get("name", "")).rpartition("/")[2]
+        if "operation" in str(recorded.get("name")) and "$" not in theirs:
+            self._names[theirs] = name.rpartition("/")[2]  # under which the next requests ask for it
         if body.get("kind") != "compute#operation" and "operation-" not in name:
             return
         self._operation = name.rpartition("/")[2]
@@ -161,6 +177,7 @@ class Replay:
         """The request with the fingerprints and etags that are live here."""
         if not isinstance(body, dict):
             return body
+        path = path.partition("?")[0]
         target = re.sub(r"(:\w+|/set\w+)$", "", path)
         live = self._seen.get(path.replace(":setIamPolicy", ":getIamPolicy")) or self._seen.get(target) or {}
         flat = {**live, "resourceVersion": live.get("maintenancePolicy", {}).get("resourceVersion")}

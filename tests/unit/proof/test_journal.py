@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from proof.evidence import Evidence, read, replayable
+from proof.evidence import NUMBERS, Evidence, named, read, replayable
 from proof.journal import Directory, Journal, Made, made_by
 from proof.options import Refused
 from proof.redact import Redactor
@@ -178,3 +178,27 @@ def test_of_what_waited_the_last_look_is_played_again() -> None:
     kept = replayable(records)
     assert [one["response"] for one in kept] == ["404", "op", "DONE", "x", "a"]
     assert [one["response"] for one in kept if one.get("waited")] == ["DONE"]
+
+
+def test_enums_that_were_asked_for_by_number_get_their_names() -> None:
+    url = "https://container.googleapis.com/v1/projects/p/locations/us-east5-b/clusters/c"
+    answer = {
+        "status": 2,
+        "networkConfig": {"datapathProvider": 2},
+        "nodePools": [{"status": 2, "config": {"taints": [{"effect": 1}], "labels": {"status": "2"}}}],
+        "monitoringConfig": {"componentConfig": {"enableComponents": [1, 999]}},
+        "fieldOfTomorrow": 2,
+    }
+    found = named(record("container", "", answer=answer, method="GET") | {"url": url + NUMBERS})
+    assert found["url"] == url
+    assert found["response"] == {
+        "status": "RUNNING",
+        "networkConfig": {"datapathProvider": "ADVANCED_DATAPATH"},
+        "nodePools": [
+            {"status": "RUNNING", "config": {"taints": [{"effect": "NO_SCHEDULE"}], "labels": {"status": "2"}}}
+        ],
+        "monitoringConfig": {"componentConfig": {"enableComponents": ["SYSTEM_COMPONENTS", 999]}},
+        "fieldOfTomorrow": 2,
+    }
+    write = named(record("container", "", answer={"status": 2}) | {"url": url + NUMBERS})
+    assert write["response"] == {"status": "RUNNING"}

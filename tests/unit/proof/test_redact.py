@@ -120,8 +120,15 @@ def test_one_address_is_one_stand_in() -> None:
     assert one == again != other
 
 
-def test_times_and_versions_stay() -> None:
-    kept = ["2026-11-25T03:04:05.678Z", "1.35.6-gke.1127000", "12:34:56", "https://www.googleapis.com/compute/v1/"]
+def test_times_versions_and_paths_stay() -> None:
+    operation = "operation-1764040526-" + "9f8e7d6c-" * 4
+    kept = [
+        f"/zones/us-east5-b/instanceGroupManagers/operations/{operation}grp",
+        "2026-11-25T03:04:05.678Z",
+        "1.35.6-gke.1127000",
+        "12:34:56",
+        "https://www.googleapis.com/compute/v1/",
+    ]
     assert redactor().document(kept) == kept
 
 
