@@ -393,16 +393,16 @@ def set_status(document: Json, status: str) -> None:
 
 def rendered(document: Json) -> Json:
     """The cluster as GET answers it: with what follows from its pools, and the etag."""
-    pools = [pools.rendered(pool) for pool in document["nodePools"]]
+    found = [pools.rendered(pool) for pool in document["nodePools"]]
     answer = {
         **document,
-        "nodePools": pools,
-        "currentNodeCount": sum(pool.get("initialNodeCount", 0) * len(pool["locations"]) for pool in pools),
-        "instanceGroupUrls": [url for pool in pools for url in pool["instanceGroupUrls"]],
+        "nodePools": found,
+        "currentNodeCount": sum(pool.get("initialNodeCount", 0) * len(pool["locations"]) for pool in found),
+        "instanceGroupUrls": [url for pool in found for url in pool["instanceGroupUrls"]],
     }
-    if pools:
-        answer["nodeConfig"] = pools[0]["config"]
-        answer["initialNodeCount"] = pools[0].get("initialNodeCount", 0)
+    if found:
+        answer["nodeConfig"] = found[0]["config"]
+        answer["initialNodeCount"] = found[0].get("initialNodeCount", 0)
     answer["etag"] = fingerprint(document)
     return answer
 
