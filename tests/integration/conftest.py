@@ -21,6 +21,7 @@ from aiohttp import web
 
 from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey
+from sandbox.interference import desk
 from sandbox.latency import Latency
 from tests.official import Judge
 
@@ -84,11 +85,31 @@ class CloudServer:
 
     def request(self, method: str, service: str, path: str, body: t.Any = None) -> Json:
         """One request, relative to the service's base. Raises urllib.error.HTTPError."""
+        return t.cast(Json, self._ask(method, BASES[service] + path, body))
+
+    def _ask(self, method: str, path: str, body: t.Any = None) -> t.Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + BASES[service] + path, data, headers, method=method)
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         with self._opener.open(request, timeout=30) as answer:
-            return t.cast(Json, json.loads(answer.read() or b"{}"))
+            return json.loads(answer.read() or b"{}")
+
+    @contextlib.contextmanager
+    def fault(self, kind: str, **wanted: t.Any) -> Iterator[str]:
+        """A fault as `python -m sandbox fault add` makes it, for as long as the context lasts; its name.
+
+        ``wanted``: settings, service, method, resource, location, times, seconds, share, seed.
+        """
+        name: str = self._ask("POST", "/sandbox/faults", {"kind": kind, **wanted})["name"]
+        try:
+            yield name
+        finally:
+            if name in self.faults():
+                self._ask("DELETE", f"/sandbox/faults/{name}")
+
+    def faults(self) -> dict[str, Json]:
+        """Those in force, by name; one that was used up is none of them."""
+        return {fault["name"]: fault for fault in self._ask("GET", "/sandbox/faults")}
 
     def find(self, service: str, path: str) -> Json | None:
         try:
@@ -122,16 +143,19 @@ def running_cloud(directory: Path, *, scale: float = 0.002, services: list[str] 
     ready = threading.Event()
 
     async def start() -> None:
+        faults = Faults()
         cloud = Cloud(
             project=PROJECT,
             token=TOKEN,
             latency=Latency(scale),
-            faults=Faults(),
+            faults=faults,
             prefix="127.99",
             directory=directory,
             runtime=NoClusters(),
         )
         cloud.app.middlewares.append(judge.middleware())
+        for method, path, act in desk(faults):
+            cloud.publish(method, path, act)
         runner = web.AppRunner(cloud.app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

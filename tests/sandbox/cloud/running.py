@@ -37,15 +37,12 @@ ENABLED = [
 
 
 class Runtime:
-    """Clusters that are only an address; ``broken`` makes the next one fail to start."""
+    """Clusters that are only an address."""
 
     def __init__(self) -> None:
         self.started: dict[ClusterKey, str] = {}
-        self.broken = False
 
     async def start_cluster(self, key: ClusterKey, version: str) -> ClusterAccess:
-        if self.broken:
-            raise OSError("no address left")
         self.started[key] = version
         return ClusterAccess(f"127.99.0.{10 + len(self.started)}:6443", "the CA", TOKEN)
 
@@ -109,6 +106,22 @@ class Running:
         if link.startswith("https://container.googleapis.com/"):
             return "container/" + link.removeprefix("https://container.googleapis.com/")
         return link.removeprefix("https://www.googleapis.com/")
+
+    def fault(self, kind: str, **wanted: t.Any) -> str:
+        """A fault from now on; its name."""
+
+        async def add() -> str:
+            return self.cloud.faults.add({"kind": kind, **wanted}).name
+
+        return t.cast(str, self.within(add()))
+
+    def clear(self) -> None:
+        """No fault any more."""
+
+        async def clear() -> None:
+            self.cloud.faults.clear()
+
+        self.within(clear())
 
     def within(self, routine: t.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
         return asyncio.run_coroutine_threadsafe(routine, self.loop).result(DEADLINE)
