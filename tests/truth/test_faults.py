@@ -124,11 +124,11 @@ def test_gcloud_shows_a_lost_connection(gcloud: Gcloud, cluster: str, faults: Fa
         gcloud.succeed("container", "fleet", "memberships", "delete", cluster)
 
 
-@pytest.mark.parametrize(("how", "says"), [("refused", "refused"), ("silent", "timeout")])
+@pytest.mark.parametrize(("how", "says"), [("refused", "was refused"), ("silent", "Unable to connect to the server")])
 def test_kubectl_without_its_api(cluster: str, faults: Faults, how: str, says: str) -> None:
     faults("add", "api-away", f"how={how}", "--resource", cluster, "--location", ZONE)
     done = until(lambda: failing(faults), "kubectl fails")
-    assert says in done.stderr.lower().replace("timed out", "timeout"), done.stderr
+    assert says in done.stderr, done.stderr
     faults("clear")
     until(lambda: faults.kubectl("get", "nodes").returncode == 0, "it is back")
 
