@@ -74,12 +74,6 @@ class Load:
         asked = {record.target for record in lately}
         return now > since + seconds and asked == set(self.addresses) and all(record.served_by for record in lately)
 
-    def settled_at(self, region: str, since: float, seconds: float) -> bool:
-        """Whether this address has answered everything for so long; True at the soonest ``seconds`` after ``since``."""
-        now = time.monotonic()
-        lately = [record for record in self._of(region, since) if record.ended > now - seconds]
-        return now > since + seconds and bool(lately) and all(record.served_by for record in lately)
-
     def lost(self, region: str, since: float) -> Loss:
         requests, seconds, outage = 0, 0.0, None
         for record in self._of(region, since):

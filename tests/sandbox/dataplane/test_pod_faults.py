@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,10 @@ from tests.sandbox.dataplane.support import (
 )
 
 PROBED = {**HTTP, "timeoutSeconds": 1}
-LIVING = {"startupProbe": {**PROBED, "failureThreshold": 100}, "livenessProbe": {**PROBED, "failureThreshold": 1}}
+LIVING: dict[str, t.Any] = {
+    "startupProbe": {**PROBED, "failureThreshold": 100},
+    "livenessProbe": {**PROBED, "failureThreshold": 1},
+}
 
 
 async def answers(found: Json) -> bool:
