@@ -83,7 +83,7 @@ class PodWorker:
         self._inits = [self._container(spec, init=True) for spec in pod["spec"].get("initContainers") or []]
         self._mains = [self._container(spec, init=False) for spec in pod["spec"]["containers"]]
         if self._inits:
-            for container in self._mains:
+            for container in [*self._inits, *self._mains]:
                 container.waits_for_others()
         self._start_time = pod.get("status", {}).get("startTime") or now()
         self._host_address = ""

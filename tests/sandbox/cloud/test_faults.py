@@ -115,7 +115,7 @@ def test_machines_that_come_in_time_make_the_pool(slow: Running) -> None:
 
 
 def test_an_operation_is_stuck_until_the_fault_is_cleared(cloud: Running) -> None:
-    cloud.fault("operation-stuck", service="compute", resource="global/networks/stuck")
+    cloud.fault("operation-stuck", service="compute", resource="global/networks/stuck", times=1)
     stuck = cloud.ok("POST", NETWORKS, {"name": "stuck"})
     cloud.done(cloud.ok("POST", NETWORKS, {"name": "free"}))
     where = cloud._path(stuck)
