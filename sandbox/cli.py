@@ -18,7 +18,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from .faults import KINDS, Kind
+from .faults import KINDS
+from .faults.describe import help_text, manual
 from .latency import DEFAULT_SCALE
 from .state import StateDirectory, default_directory
 
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None, program: str = "sandbox") -> int:
     return command(state, options)
 
 
-def parser(program: str) -> argparse.ArgumentParser:
+def parser(program: str = "sandbox") -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=f"python -m {program}", description="A Google Cloud on loopback.")
     made.set_defaults(program=program)
     made.add_argument(
@@ -67,13 +68,12 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 
 def _add_fault_parsers(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(required=True, metavar="add|list|clear")
-    kinds = "\n".join(_described(name, kind) for name, kind in KINDS.items())
+    commands = parser.add_subparsers(required=True, metavar="add|list|clear|kinds")
     add = commands.add_parser(
         "add",
         help="a fault from now on",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"kinds and their settings:\n{kinds}",
+        epilog=f"kinds:\n{help_text()}",
     )
     add.set_defaults(command=add_fault)
     add.add_argument("kind", choices=KINDS, metavar="KIND", help="what goes wrong")
@@ -81,13 +81,13 @@ def _add_fault_parsers(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("service", "compute, container, gkehub, iam, storage, serviceusage, cloudresourcemanager or kubernetes"),
         ("method", "the HTTP verb"),
-        ("resource", "pattern of the path or of an operation's target, e.g. '*/clusters/gke-us-east5*'"),
+        ("resource", "pattern of a path, an operation's target or a name, as the kind says, e.g. 'inference/gemma-*'"),
         ("location", "a region, with its zones, or a zone"),
     ):
         add.add_argument(f"--{name}", default="", help=f"only there: {text}")
-    add.add_argument("--times", type=int, help="for so many calls (default: all)")
+    add.add_argument("--times", type=int, help="for so many of what the kind counts (default: all)")
     add.add_argument("--seconds", type=float, help="for so long (default: until cleared)")
-    add.add_argument("--share", type=float, help="of the calls, 0 to 1 (default: 1)")
+    add.add_argument("--share", type=float, help="of what the kind counts, 0 to 1 (default: 1)")
     add.add_argument("--seed", type=int, help="which of them; the same seed hits the same ones (default: 0)")
     sub = commands.add_parser("list", help="the faults in force")
     sub.set_defaults(command=list_faults)
@@ -95,24 +95,28 @@ def _add_fault_parsers(parser: argparse.ArgumentParser) -> None:
     sub = commands.add_parser("clear", help="take back one fault, or all")
     sub.set_defaults(command=clear_faults)
     sub.add_argument("name", nargs="?", default="", help="as `fault add` printed it; all when left out")
+    sub = commands.add_parser("kinds", help="all there is to know of the kinds, as docs/faults.md has it")
+    sub.set_defaults(command=describe_kinds)
 
 
-def _described(name: str, kind: Kind) -> str:
-    settings = " ".join(f"{setting}={default}" for setting, default in kind.settings.items())
-    return f"  {name:16} {kind.text}" + (f" ({settings})" if settings else "")
+def describe_kinds(_state: StateDirectory, _options: argparse.Namespace) -> int:
+    print(manual(), end="")
+    return 0
 
 
 def add_fault(state: StateDirectory, options: argparse.Namespace) -> int:
-    wanted: dict[str, t.Any] = {"kind": options.kind, "settings": {}}
-    for word in options.settings:
-        name, equals, value = word.partition("=")
-        if not equals:
-            print(f"{word!r} is no NAME=VALUE", file=sys.stderr)
-            return 2
-        wanted["settings"][name] = value
+    strange = [word for word in options.settings if "=" not in word]
+    if strange:
+        print(f"{strange[0]!r} is no NAME=VALUE", file=sys.stderr)
+        return 2
+    return _faults(state, "POST", "", wanted_fault(options), lambda answer: print(answer["name"]))
+
+
+def wanted_fault(options: argparse.Namespace) -> dict[str, t.Any]:
+    """The JSON of the fault that the command line asks for."""
+    wanted: dict[str, t.Any] = {"kind": options.kind, "settings": dict(word.split("=", 1) for word in options.settings)}
     named = ("service", "method", "resource", "location", "times", "seconds", "share", "seed")
-    wanted |= {name: value for name in named if (value := getattr(options, name)) not in (None, "")}
-    return _faults(state, "POST", "", wanted, lambda answer: print(answer["name"]))
+    return wanted | {name: value for name in named if (value := getattr(options, name)) not in (None, "")}
 
 
 def list_faults(state: StateDirectory, options: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ Objects = list[Json]  # a name of its own: KubeClient.list hides the built-in on
 
 # A watch line may carry an object of any size, so lines are split here and not by aiohttp (64 KiB limit).
 _RETRY_FIRST, _RETRY_MOST = 0.2, 5.0
+_CONNECT = 5.0  # seconds; an API server that is away must not hold up what concerns others
 _ABSENT_KIND_PAUSE = 0.5
 
 
@@ -288,7 +289,7 @@ class KubeClient:
                 f"https://{self.access.endpoint}",
                 connector=aiohttp.TCPConnector(ssl=trust, limit=0),
                 headers={"Authorization": f"Bearer {self.access.token}", "User-Agent": "sandbox"},
-                timeout=aiohttp.ClientTimeout(total=30),
+                timeout=aiohttp.ClientTimeout(total=30, sock_connect=_CONNECT),
                 trust_env=False,
             )
         return self._session
@@ -316,7 +317,7 @@ class KubeClient:
 
     async def _stream(self, resource: Resource, namespace: str | None, version: str) -> AsyncIterator[tuple[str, Json]]:
         params = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
         async with self._open().get(resource.path(namespace), params=params, timeout=timeout) as response:
             await _check(response)
             rest = b""

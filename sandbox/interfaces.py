@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import typing as t
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,59 @@ class ClusterKey:
         parts = self.location.split("-")
         return "-".join(parts[:2])
 
+    def place(self, resource: str) -> Place:
+        """Where faults meet what the cluster has: a node's name, or "namespace/name"."""
+        return Place("kubernetes", resource=resource, location=self.location)
+
     def __str__(self) -> str:
         return f"{self.location}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What a fault is asked about, or is restricted to: patterns of fnmatch, "" for any.
+
+    ``service``: compute, container, gkehub, iam, storage, serviceusage, cloudresourcemanager or kubernetes;
+    ``method``: the HTTP verb; ``resource``: the path below the service's base, the target of an operation, or a name
+    ("namespace/name" of a Pod or pool, a node, a cluster, an identity); ``location``: a region (which takes in its
+    zones) or a zone.
+    """
+
+    service: str = ""
+    method: str = ""
+    resource: str = ""
+    location: str = ""
+
+    def holds(self, here: Place) -> bool:
+        """Whether ``here`` is within this place."""
+        plain = all(
+            fnmatch.fnmatchcase(getattr(here, name), getattr(self, name) or "*")
+            for name in ("service", "method", "resource")
+        )
+        region_of_it = self.location.count("-") == 1 and here.location.startswith(f"{self.location}-")
+        return plain and (self.location in ("", here.location) or region_of_it)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hit:
+    """A fault that is in force where it was asked for: its name in the book, the kind and its settings."""
+
+    fault: str
+    kind: str
+    settings: Mapping[str, t.Any]
+
+
+class FaultView(t.Protocol):
+    """The faults in force, as the parts see them that break by themselves."""
+
+    def afflicts(self, kind: str, here: Place, turn: str = "", **only: str) -> Hit | None:
+        """The fault of this kind that is upon what stands here; asking again changes nothing."""
+
+    def mend(self, hit: Hit, here: Place, turn: str = "") -> None:
+        """What was broken here has been replaced: this fault does not strike it again."""
+
+    def changes(self) -> t.AsyncGenerator[None, None]:
+        """Once at the beginning, and again whenever a fault has come, gone or run out."""
 
 
 @dataclasses.dataclass(frozen=True)

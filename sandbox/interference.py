@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import asyncio
-import http
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from .faults import BadFault, Faults, Place
+from .faults import BadFault, Faults
+from .interfaces import Hit, Place
 
-Refuse = Callable[[int, str], web.Response]
+Refuse = Callable[[Hit], web.Response]
 
 
 async def pass_through(
@@ -25,15 +25,14 @@ async def pass_through(
     refuse: Refuse,
     handle: Callable[[], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
-    """``refuse(code, message)`` words an error as the API does; ``handle`` does the work and answers."""
+    """``refuse`` words the error of a fault as the API does; ``handle`` does the work and answers."""
     if slow := faults.strike(here, "slow"):
         await asyncio.sleep(slow.settings["seconds"])
     fault = faults.strike(here, "error", "reset")
     if fault is None:
         return await handle()
     if fault.kind == "error":
-        code = fault.settings["code"]
-        answer = refuse(code, http.HTTPStatus(code).phrase)
+        answer = refuse(fault)
         if fault.settings["retry_after"]:
             answer.headers["Retry-After"] = str(fault.settings["retry_after"])
         return answer

@@ -28,9 +28,11 @@ GOOGLE: dict[str, float] = {
     "cluster_delete": 240,
     "node_pool_create": 120,
     "tpu_node_pool_create": 300,
-    "stockout": 2100,  # how long GKE tries to get machines that a zone does not have
     "node_pool_update": 120,
     "node_pool_delete": 120,
+    "node_monitor_grace": 50,  # Kubernetes 1.32 and later: --node-monitor-grace-period
+    "node_repair": 600,  # GKE, Auto-repair nodes: a node that has not been ready for about ten minutes
+    "node_boot": 120,
     "workload_identity_pool": 60,
     "membership_create": 30,
     "membership_delete": 20,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import http.client
 import logging
 import os
 import secrets
@@ -24,8 +25,8 @@ from aiohttp.typedefs import Handler, Middleware
 from .cloud import Cloud
 from .controllers import ClusterControllers, FleetControllers
 from .dataplane import EnvoyFleet, Kubelet
-from .faults import Faults, Place
-from .interfaces import ClusterAccess, ClusterKey, Json
+from .faults import Faults
+from .interfaces import ClusterAccess, ClusterKey, Hit, Json, Place
 from .interference import desk, pass_through
 from .kubernetes import ApiServer
 from .kubernetes.errors import ApiStatus
@@ -70,7 +71,7 @@ class World:
         self._hosts: set[int] = set()
         self._traffic = Traffic()
         self._faults = Faults()
-        self._dataplane = EnvoyFleet(directory=state.path / "envoy")
+        self._dataplane = EnvoyFleet(directory=state.path / "envoy", faults=self._faults)
         self.cloud = Cloud(
             project=project,
             token=self._token,
@@ -100,7 +101,10 @@ class World:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        fleet = asyncio.create_task(keep(self._fleet.run, "fleet controllers"))
+        tasks = [
+            asyncio.create_task(keep(self._fleet.run, "fleet controllers")),
+            asyncio.create_task(keep(self._dataplane.follow_faults, "faults of the load balancers")),
+        ]
         port = runner.addresses[0][1]
         self._endpoints = {service: f"http://127.0.0.1:{port}/{path}" for service, path in BASE_PATHS.items()}
         self._state.write_status(self.status())
@@ -109,7 +113,7 @@ class World:
             await stop.wait()
         finally:
             self._state.status_file.unlink(missing_ok=True)
-            await cancel([fleet])
+            await cancel(tasks)
             for key in list(self._clusters):
                 await self.stop_cluster(key)
             await self._dataplane.stop()
@@ -136,15 +140,23 @@ class World:
             "access": server.access,
             "cloud": self.cloud.view,
             "latency": self._latency,
+            "faults": self._faults,
         }
         controllers = ClusterControllers(**arguments)
         kubelet = Kubelet(**arguments, directory=directory)
         tasks = [
             asyncio.create_task(keep(controllers.run, f"controllers of {key}")),
             asyncio.create_task(keep(kubelet.run, f"kubelet of {key}")),
+            asyncio.create_task(keep(lambda: self._follow_faults(key, server), f"faults of {key}")),
         ]
         self._clusters[key] = Cluster(server, kubelet, tasks)
         return server.access
+
+    async def _follow_faults(self, key: ClusterKey, server: ApiServer) -> None:
+        """The cluster's API is away as long as a fault says so."""
+        async for _unused in self._faults.changes():
+            away = self._faults.afflicts("api-away", key.place(key.name))
+            await server.be_away(away.settings["how"] if away else "")
 
     async def stop_cluster(self, key: ClusterKey) -> None:
         cluster = self._clusters.pop(key, None)
@@ -202,10 +214,24 @@ class World:
         return self._state.path / "clusters" / key.location / key.name
 
 
-def kubernetes_refusal(code: int, message: str) -> web.Response:
+# What Kubernetes says of itself when it is not well: reason and message, by HTTP code.
+UNWELL = {
+    429: (
+        "TooManyRequests",
+        "The server has received too many requests and has asked us to try again later",
+    ),
+    500: ("InternalError", "Internal error occurred: etcdserver: request timed out"),
+    503: ("ServiceUnavailable", "The server is currently unable to handle the request"),
+    504: ("Timeout", "The server was unable to return a response in the time allotted"),
+}
+
+
+def kubernetes_refusal(hit: Hit) -> web.Response:
     """An error as a Kubernetes API words it."""
-    reasons = {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
-    return web.json_response(ApiStatus(code, reasons.get(code, ""), message).body(), status=code)
+    code, wait = hit.settings["code"], hit.settings["retry_after"]
+    reason, message = UNWELL.get(code, ("", http.client.responses.get(code, "unknown")))
+    details = {"retryAfterSeconds": wait} if wait else None
+    return web.json_response(ApiStatus(code, reason, message, details).body(), status=code)
 
 
 def claim_block() -> tuple[socket.socket, str]:

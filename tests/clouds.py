@@ -23,6 +23,7 @@ from aiohttp import web
 from sandbox.cloud import Cloud
 from sandbox.faults import Fault, Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
+from sandbox.interference import desk
 from sandbox.latency import Latency
 from tests.judge import Judge
 
@@ -65,16 +66,13 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Runtime:
-    """Clusters that are only an address: ``access`` when given. ``broken`` makes the next one fail to start."""
+    """Clusters that are only an address: ``access`` when given."""
 
     def __init__(self) -> None:
         self.started: dict[ClusterKey, str] = {}
-        self.broken = False
         self.access: ClusterAccess | None = None
 
     async def start_cluster(self, key: ClusterKey, version: str) -> ClusterAccess:
-        if self.broken:
-            raise OSError("no address left")
         self.started[key] = version
         return self.access or ClusterAccess(f"127.99.0.{10 + len(self.started)}:6443", CA, TOKEN)
 
@@ -179,6 +177,23 @@ class Running:
 
         return t.cast(Fault, self.within(add()))
 
+    @contextlib.contextmanager
+    def fault(self, kind: str, **wanted: t.Any) -> Iterator[str]:
+        """A fault as `python -m sandbox fault add` makes it, for as long as the context lasts; its name.
+
+        ``wanted``: settings, service, method, resource, location, times, seconds, share, seed.
+        """
+        name = str(self.ok("POST", "sandbox/faults", {"kind": kind, **wanted})["name"])
+        try:
+            yield name
+        finally:
+            if name in self.faults():
+                self.ok("DELETE", f"sandbox/faults/{name}")
+
+    def faults(self) -> dict[str, Json]:
+        """Those in force, by name; one that was used up is none of them."""
+        return {fault["name"]: fault for fault in self.ok("GET", "sandbox/faults")}
+
     def repair(self) -> None:
         """No fault any more."""
 
@@ -229,6 +244,8 @@ def running_cloud(
         )
         cloud.app.middlewares.append(judge.middleware())
         cloud.publish("GET", "/sandbox/status", status)
+        for method, path, act in desk(cloud.faults):
+            cloud.publish(method, path, act)
         runner = web.AppRunner(cloud.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -16,8 +16,8 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
-from ..faults import Faults, Place
-from ..interfaces import Json
+from ..faults import Faults
+from ..interfaces import Json, Place
 from .errors import Refusal
 from .store import Store, now
 
@@ -151,7 +151,7 @@ class Engine:
         if slow := self._faults.strike(here, "operation-slow"):
             work.seconds *= slow.settings["factor"]
         await asyncio.sleep(work.seconds)
-        if stuck := self._faults.strike(here, "operation-stuck"):
+        while stuck := self._faults.afflicts("operation-stuck", here, work.name):
             await self._faults.gone(stuck)
         try:
             if broken := self._faults.strike(here, "operation-error"):

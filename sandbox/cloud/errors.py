@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import http.client
 import typing as t
 
 from ..interfaces import Json
@@ -34,6 +35,7 @@ STATUSES: dict[str, tuple[int, str]] = {
     "INTERNAL": (500, "backendError"),
     "UNIMPLEMENTED": (501, "notImplemented"),
     "UNAVAILABLE": (503, "backendError"),
+    "DEADLINE_EXCEEDED": (504, "deadlineExceeded"),
 }
 
 # What google.rpc.Code knows; the others above are HTTP's and appear only in the ``apps`` style.
@@ -41,6 +43,7 @@ CANONICAL = {
     "INVALID_ARGUMENT": 3,
     "NOT_FOUND": 5,
     "ALREADY_EXISTS": 6,
+    "DEADLINE_EXCEEDED": 4,
     "PERMISSION_DENIED": 7,
     "RESOURCE_EXHAUSTED": 8,
     "FAILED_PRECONDITION": 9,
@@ -110,6 +113,29 @@ def lacking(what: str) -> Refusal:
 
 def internal() -> Refusal:
     return Refusal("INTERNAL", "Internal error encountered.")
+
+
+# Status and words of errors that have nothing to do with what was asked, by HTTP code.
+BROKEN = {
+    403: ("PERMISSION_DENIED", "The caller does not have permission"),
+    429: (
+        "RESOURCE_EXHAUSTED",
+        "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service '{service}' for consumer "
+        "'project_number:{number}'.",
+    ),
+    500: ("INTERNAL", "Internal error encountered."),
+    503: ("UNAVAILABLE", "The service is currently unavailable."),
+    504: ("DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
+}
+
+
+def broken(code: int, service: str, number: str) -> Refusal:
+    """The error with this HTTP code that ``service`` (its DNS name) answers to whatever the project asks."""
+    usual = next((name for name, (known, _reason) in STATUSES.items() if known == code), "INTERNAL")
+    status, words = BROKEN.get(code, (usual, http.client.responses.get(code, "Unknown Error")))
+    refusal = Refusal(status, words.format(service=service, number=number))
+    refusal.code = code
+    return refusal
 
 
 def unauthenticated() -> Refusal:

@@ -173,7 +173,7 @@ def _check_account(store: Store, email: str) -> None:
     """Accounts of projects that this sandbox holds must exist; others are taken on trust."""
     local, _unused, domain = email.partition("@")
     for project in store.projects.values():
-        if email in project.accounts or email in project.agents:
+        if project.sees(email) or email in project.agents:
             return
         own = domain == f"{project.id}.iam.gserviceaccount.com"
         agent = project.number in local and domain.endswith(".gserviceaccount.com")

@@ -49,12 +49,19 @@ class Project:
     features: dict[str, Json] = dataclasses.field(default_factory=dict)  # feature id -> document
     accounts: dict[str, Json] = dataclasses.field(default_factory=dict)  # email -> document
     agents: set[str] = dataclasses.field(default_factory=set)  # emails of Google's own service agents
+    unseen: set[str] = dataclasses.field(
+        default_factory=set
+    )  # emails of accounts that IAM has and others do not see yet
     identity_pool: bool = False
     called: set[str] = dataclasses.field(default_factory=set)  # services that were used
 
     @property
     def pool_name(self) -> str:
         return f"{self.id}.svc.id.goog"
+
+    def sees(self, email: str) -> bool:
+        """Whether a service account is there for those who give it a role or a node."""
+        return email in self.accounts and email not in self.unseen
 
 
 class Store:

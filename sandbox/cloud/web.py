@@ -15,17 +15,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from ..faults import Faults, Place
-from ..interfaces import Json
+from ..faults import Faults
+from ..interfaces import Hit, Json, Place
 from ..interference import pass_through
 from ..latency import Latency
 from . import bodies
 from .catalogue import TITLES, is_region, is_zone
 from .engine import Engine
 from .errors import (
-    STATUSES,
     Refusal,
     Style,
+    broken,
     internal,
     invalid,
     lacking,
@@ -138,12 +138,15 @@ class Service:
         location = next((part for part in path.split("/") if is_region(part) or is_zone(part)), "")
         return Place(self.name.partition(".")[0], request.method, path, location)
 
-    def _broken(self, code: int, message: str) -> web.Response:
+    def _broken(self, hit: Hit) -> web.Response:
         """An error that a fault asked for."""
-        status = next((name for name, (known, _reason) in STATUSES.items() if known == code), "INTERNAL")
-        refusal = Refusal(status, message)
-        refusal.code = code
-        return respond(refusal.body(self.style), code)
+        refusal = broken(hit.settings["code"], self.name, self.store.main.number)
+        return respond(refusal.body(self.style), refusal.code)
+
+    def late(self, identity: str) -> float:
+        """Seconds after which an identity comes that Google has promised just now; 0 unless a fault holds it up."""
+        hit = self.faults.strike(Place(resource=identity), "identity-late")
+        return float(hit.settings["seconds"]) if hit else 0.0
 
     async def _call(self, request: web.Request) -> Call:
         name = request.match_info.get("project") or request.query.get("project") or self.store.main.id

@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Callable, Sequence
 
 from sandbox.client import KubeClient, Resource
-from sandbox.interfaces import CloudView, ClusterAccess, ClusterKey
+from sandbox.interfaces import CloudView, ClusterAccess, ClusterKey, FaultView
 from sandbox.latency import Latency
 
 from .addons import AddonController
@@ -19,6 +19,7 @@ from .cache import Cache, Signal, drive
 from .claims import ClaimController
 from .dra import DriverController
 from .jobs import JobController
+from .lifecycle import NodeLifecycle
 from .nodes import NodeController
 from .scheduler import Scheduler
 from .services import ServiceController
@@ -32,6 +33,7 @@ _COMPONENTS = {
     "jobs": "job-controller",
     "claims": "resource_claim",
     "nodes": "node-controller",
+    "lifecycle": "node-controller",
     "driver": "networking-dra-driver",
     "services": "endpoint-controller",
     "addons": "gke-addon-manager",
@@ -50,11 +52,14 @@ class Controller(t.Protocol):
 class ClusterControllers:
     """Kubernetes' and GKE's own controllers of one cluster; ``run`` serves until cancelled."""
 
-    def __init__(self, *, key: ClusterKey, access: ClusterAccess, cloud: CloudView, latency: Latency) -> None:
+    def __init__(
+        self, *, key: ClusterKey, access: ClusterAccess, cloud: CloudView, latency: Latency, faults: FaultView
+    ) -> None:
         self._key = key
         self._access = access
         self._cloud = cloud
         self._latency = latency
+        self._faults = faults
 
     async def run(self) -> None:
         clients = {name: KubeClient(self._access, component) for name, component in _COMPONENTS.items()}
@@ -70,6 +75,7 @@ class ClusterControllers:
         makers: dict[str, Callable[[Cache], Controller]] = {
             "addons": lambda cache: AddonController(key, cache, cloud),
             "nodes": lambda cache: NodeController(key, cache, cloud),
+            "lifecycle": lambda cache: NodeLifecycle(key, cache, cloud, self._latency, self._faults),
             "driver": lambda cache: DriverController(key, cache, cloud),
             "claims": ClaimController,
             "scheduler": Scheduler,
@@ -97,6 +103,13 @@ class ClusterControllers:
                 group.create_task(drive(f"{name} of {key}", signals[name], controller.reconcile))
             told = [signals[name] for name, controller in controllers.items() if controller.cloud_events]
             group.create_task(follow_cloud(cloud, told))
+            group.create_task(follow_faults(self._faults, signals["lifecycle"]))
+
+
+async def follow_faults(faults: FaultView, signal: Signal) -> None:
+    """Set the signal whenever a fault comes or goes."""
+    async for _unused in faults.changes():
+        signal.set()
 
 
 async def follow_cloud(cloud: CloudView, signals: Sequence[Signal]) -> None:

@@ -14,6 +14,7 @@ from sandbox.interfaces import CloudView, ClusterKey, Json
 
 from .cache import Cache, terminating
 from .machines import Machine, allocatable_cpu, allocatable_memory, machine
+from .quantities import amounts
 
 PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 DRIVER_LABEL = "cloud.google.com/gke-networking-dra-driver"
@@ -21,7 +22,7 @@ POOL_LABEL = "cloud.google.com/gke-nodepool"
 
 _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "PREFER_NO_SCHEDULE": "PreferNoSchedule", "NO_EXECUTE": "NoExecute"}
 _MAX_PODS = 110
-_HEALTHY = (
+HEALTHY = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
@@ -158,7 +159,7 @@ def _status(kind: Machine, config: Json, version: str, name: str, address: str) 
         "capacity": capacity,
         "conditions": [
             {"type": kind, "status": status, "reason": reason, "message": message}
-            for kind, status, reason, message in _HEALTHY
+            for kind, status, reason, message in HEALTHY
         ],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": {
@@ -235,7 +236,8 @@ def _needs(live: Json, desired: Json) -> bool:
     wanted = desired["status"]
     known = {item["type"]: item["status"] for item in status.get("conditions") or []}
     return (
-        any(status.get(part) != wanted[part] for part in ("allocatable", "capacity", "addresses"))
+        any(amounts(status.get(part)) != amounts(wanted[part]) for part in ("allocatable", "capacity"))
+        or status.get("addresses") != wanted["addresses"]
         or (status.get("nodeInfo") or {}).get("kubeletVersion") != wanted["nodeInfo"]["kubeletVersion"]
         or not all(item["type"] in known for item in wanted["conditions"])
     )

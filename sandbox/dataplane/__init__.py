@@ -4,7 +4,7 @@
 
 """Real traffic and real processes: an Envoy per region, a kubelet per cluster."""
 
-from .envoy import EnvoyFleet
+from .envoys import EnvoyFleet
 from .kubelet import Kubelet
 
 __all__ = ["EnvoyFleet", "Kubelet"]

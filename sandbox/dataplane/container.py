@@ -21,7 +21,7 @@ from pathlib import Path
 import aiohttp
 
 from ..client import KubeError, now
-from ..interfaces import Json
+from ..interfaces import Hit, Json
 from . import environment, images, process, volumes
 from .images import Image
 from .paths import Translator, expand
@@ -46,7 +46,7 @@ def _token_file(home: Path, token: str) -> Path:
 class Container:
     """``restarts``: the restart policy that applies to it, Always, OnFailure or Never."""
 
-    def __init__(self, room: Room, spec: Json, restarts: str, restart_count: int) -> None:
+    def __init__(self, room: Room, spec: Json, restarts: str, restart_count: int, *, init: bool) -> None:
         self.name: str = spec["name"]
         self.spec = spec
         self.restarts = restarts
@@ -60,6 +60,10 @@ class Container:
         self._state: Json = {"waiting": {"reason": "ContainerCreating"}}
         self._last: Json = {}
         self._id = ""
+        self._init = init
+        self._still = False  # stopped in the middle of its work by a fault
+        self._doom: asyncio.Task[None] | None = None  # a fault that is about to end it
+        self._fallen: tuple[int, str] | None = None  # the exit code and the reason of such an end
         self._stopping = False
         self._stopper: asyncio.Task[int] | None = None
         self._grace = float(room.pod["spec"].get("terminationGracePeriodSeconds", 30))
@@ -95,6 +99,40 @@ class Container:
 
     def restarted_after(self, code: int) -> bool:
         return self.restarts == "Always" or (self.restarts == "OnFailure" and code != 0)
+
+    def look(self) -> None:
+        """Let the faults in force have their way with the process: when they change, and when it starts."""
+        if not self.running or self.process is None:
+            return
+        room, turn = self._room, self._turn
+        still = not room.node_up.is_set() or (not self._init and room.afflicted("pod-hang", turn) is not None)
+        if still != self._still:
+            self._still = still
+            process.pause(self.process, still)
+        if self._init or not room.node_up.is_set():
+            return
+        room.spoil(self.name, room.afflicted("pod-slow", turn), room.afflicted("pod-cut", turn))
+        doom = room.afflicted("pod-oom", turn) or room.afflicted("pod-crash", turn)
+        if doom is None:
+            self._spare()
+        elif self._doom is None:
+            self._doom = asyncio.create_task(self._fall(doom))
+
+    @property
+    def _turn(self) -> str:
+        """Tells its runs apart, for faults that count them."""
+        return f"{self.name} {self.restart_count}"
+
+    async def _fall(self, doom: Hit) -> None:
+        await asyncio.sleep(doom.settings["after"])
+        self._fallen = (137, "OOMKilled") if doom.kind == "pod-oom" else (doom.settings["exit_code"], "Error")
+        if self.process is not None:
+            process.kill_group(self.process)
+
+    def _spare(self) -> None:
+        if self._doom is not None:
+            self._doom.cancel()
+            self._doom = None
 
     async def stop(self, grace: float) -> None:
         """preStop, SIGTERM, SIGKILL; ``grace`` seconds for all of it. It is not started again."""
@@ -154,15 +192,14 @@ class Container:
 
     async def _pulled(self) -> Image:
         reference = self.spec["image"]
-        image = images.find(reference)
         failures = 0
-        while image is None:
+        while (image := images.find(reference)) is None or self._barred():
             failures += 1
-            message = f'failed to pull and unpack image "{reference}": not found: the sandbox does not have this image'
+            message = images.absent(reference, self._barred())
             self._wait("ErrImagePull", message)
             await self._room.event("Warning", "Failed", f'Failed to pull image "{reference}": {message}')
             await asyncio.sleep(0.5)
-            self._wait("ImagePullBackOff", f'Back-off pulling image "{reference}": {message}')
+            self._wait("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {message}')
             await self._room.event("Normal", "BackOff", f'Back-off pulling image "{reference}"')
             await asyncio.sleep(self._room.back_off(failures))
         begin = time.monotonic()
@@ -173,6 +210,11 @@ class Container:
         if not self.restart_count:
             await self._room.event("Normal", "Pulled", message)
         return image
+
+    def _barred(self) -> str:
+        """Why a fault keeps the image from being pulled; "" when none does."""
+        hit = None if self._init else self._room.afflicted("pod-no-image", self._turn)
+        return str(hit.settings["why"]) if hit else ""
 
     async def _configure(self, image: Image) -> tuple[Image, Translator, dict[str, str], Path]:
         room = self._room
@@ -194,6 +236,7 @@ class Container:
             "SANDBOX_MOUNTS": json.dumps(hosts),
             "SANDBOX_READ_ONLY": ":".join(str(volume.directory) for volume in mounts.values() if not volume.writable),
             "SANDBOX_ACCELERATORS": str(sum(int(limits.get(name, 0)) for name in _ACCELERATORS)),
+            "SANDBOX_FAULTS": str(room.faults_file(self.name)),
             "SANDBOX_MODEL_LOAD_SECONDS": str(room.latency.of("model_load")),
             "SANDBOX_MODEL_DOWNLOAD_SECONDS": str(room.latency.of("model_download")),
         }
@@ -210,7 +253,9 @@ class Container:
         """Start the process and wait for its end; returns the exit code as a container runtime gives it."""
         if self._launch is None:
             raise RuntimeError("a container is prepared before it runs")
+        await self._room.node_up.wait()
         image, translate, variables, home = self._launch
+        self._fallen, self._still = None, False
         self._id = f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"
         begin = now()
         argv = self._command(image, variables)
@@ -230,6 +275,7 @@ class Container:
             await self._room.event("Warning", "Failed", f"Error: {message}")
             return 128
         self._state = {"running": {"startedAt": begin}}
+        self.look()
         self._probe_less()
         self._room.changed()
         await self._room.event("Normal", "Started", f"Started container {self.name}")
@@ -238,11 +284,13 @@ class Container:
             code = await self.process.wait()
         finally:
             probing.cancel()
+            self._spare()
             # What the leader left behind goes with it, as in a PID namespace.
             process.kill_group(self.process)
             await self.process.wait()
         code = 128 - code if code < 0 else code
-        self._ended(begin, code, "Error" if code else "Completed", "")
+        code, reason = self._fallen or (code, "Error" if code else "Completed")
+        self._ended(begin, code, reason, "")
         return code
 
     def _ended(self, begin: str, code: int, reason: str, message: str) -> None:
@@ -265,7 +313,7 @@ class Container:
 
     async def _probe(self) -> None:
         room = self._room
-        prober = Prober(room.session, room.latency, room.address, self.spec, self.execute)
+        prober = Prober(room.session, room.latency, room.address, self.spec, self.execute, room.node_up)
         if "startupProbe" in self.spec:
             async with contextlib.aclosing(prober.verdicts(self.spec["startupProbe"])) as verdicts:
                 good, why = await anext(verdicts)

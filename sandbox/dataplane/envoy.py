@@ -18,7 +18,7 @@ from pathlib import Path
 
 import aiohttp
 
-from ..interfaces import Backend, Json, Listener
+from ..interfaces import Backend, Endpoint, Json, Listener
 from . import envoy_config as config
 from . import process
 
@@ -28,6 +28,10 @@ _log = logging.getLogger(__name__)
 _IN_FORCE_DEADLINE = 30.0
 _LOOK = 0.05
 _ADMIN = "http://admin"  # the name is not looked up: the connection is a socket's
+
+
+# (backend, endpoint)
+Unchecked = frozenset[tuple[str, Endpoint]]
 
 
 class ProgrammingError(Exception):
@@ -45,7 +49,10 @@ def executable() -> Path:
 
 
 class Envoy:
-    """One process; it is started again, with the configuration it had, when it dies."""
+    """One process; it is started again, with the configuration it had, when it dies.
+
+    ``unchecked``: what its health checkers do not reach; in force with the next ``program``.
+    """
 
     def __init__(self, region: str, directory: Path) -> None:
         self.region = region
@@ -54,6 +61,7 @@ class Envoy:
         self._supervisor: asyncio.Task[None] | None = None
         self._versions: dict[str, str] = {}
         self._clusters: dict[str, Backend] = {}
+        self.unchecked: Unchecked = frozenset()
 
     async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> dict[Listener, str]:
         """Serve the listeners that can be served; returns the others, with the reason."""
@@ -85,6 +93,11 @@ class Envoy:
             await self._serve_clusters(wanted)
         self._sweep(listeners)
 
+    def pause(self, still: bool) -> None:
+        """Have the process stand still, connections open and unanswered, or go on."""
+        if self._process is not None:
+            process.pause(self._process, still)
+
     async def stop(self) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
@@ -92,6 +105,7 @@ class Envoy:
                 await self._supervisor
             self._supervisor = None
         if self._process is not None:
+            self.pause(False)
             await process.stop(self._process, 5.0)
             self._process = None
 
@@ -132,7 +146,8 @@ class Envoy:
     async def _serve_clusters(self, backends: dict[str, Backend]) -> None:
         self._forget("cluster.", backends)
         for name, backend in backends.items():
-            self._write(f"cluster.{name}", config.file_name("eds", name), config.endpoints(backend, self.region))
+            lost = {endpoint for of, endpoint in self.unchecked if of == name}
+            self._write(f"cluster.{name}", config.file_name("eds", name), config.endpoints(backend, self.region, lost))
         self._write("cluster_manager.cds", "cds.json", config.clusters(self._directory, backends))
         self._clusters = dict(backends)
         if self._process is not None:
@@ -220,50 +235,6 @@ class Envoy:
             if active != wanted:
                 return f"listeners {sorted(active ^ wanted)}"
         return ""
-
-
-class EnvoyFleet:
-    """DataPlane: real traffic through one Envoy per region."""
-
-    def __init__(self, *, directory: Path) -> None:
-        self._directory = directory.absolute()
-        self._envoys: dict[str, Envoy] = {}
-        self._listeners: tuple[Listener, ...] = ()
-        self._lock = asyncio.Lock()
-
-    def listeners(self) -> list[Json]:
-        """What is served, as `status --json` tells it."""
-        return [
-            {
-                "gateway": listener.gateway,
-                "region": listener.region,
-                "url": f"http://{listener.address}:{listener.port}",
-            }
-            for listener in self._listeners
-        ]
-
-    async def program(self, listeners: Sequence[Listener], backends: Mapping[str, Backend]) -> Mapping[Listener, str]:
-        """Serve exactly this; returns what could not be served, with the reason."""
-        async with self._lock:
-            regions: dict[str, list[Listener]] = {}
-            for listener in listeners:
-                regions.setdefault(listener.region, []).append(listener)
-            for region in sorted(set(self._envoys) - set(regions)):
-                await self._envoys.pop(region).stop()
-            for region in regions:
-                self._envoys.setdefault(region, Envoy(region, self._directory / region))
-            outcomes = await asyncio.gather(
-                *(self._envoys[region].program(mine, backends) for region, mine in regions.items())
-            )
-            faults = {listener: why for outcome in outcomes for listener, why in outcome.items()}
-            self._listeners = tuple(listener for listener in listeners if listener not in faults)
-            return faults
-
-    async def stop(self) -> None:
-        async with self._lock:
-            await asyncio.gather(*(envoy.stop() for envoy in self._envoys.values()))
-            self._envoys.clear()
-            self._listeners = ()
 
 
 def _bind(listener: Listener) -> str:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from ..interfaces import Backend, HealthCheck, Json, Listener, Rule
+from ..interfaces import Backend, Endpoint, HealthCheck, Json, Listener, Rule
 from .regions import by_distance
 
 _TYPES = "type.googleapis.com/envoy."
@@ -28,6 +28,7 @@ _CONNECTION_MANAGER = _TYPES + "extensions.filters.network.http_connection_manag
 _ROUTER = _TYPES + "extensions.filters.http.router.v3.Router"
 
 CONNECT_TIMEOUT = 5.0
+NOBODY = 1  # a port on which no Pod listens
 ADMIN_SOCKET = "admin.sock"  # relative to the Envoy's directory: a socket's path has room for 107 bytes
 
 # Envoy's own limits (1024 requests, 3 retries at once) are none of Google's.
@@ -66,8 +67,10 @@ def clusters(directory: Path, backends: Mapping[str, Backend]) -> tuple[str, str
     return render(_CLUSTER, [_cluster(directory, backends[name]) for name in sorted(backends)])
 
 
-def endpoints(backend: Backend, region: str) -> tuple[str, str]:
+def endpoints(backend: Backend, region: str, unchecked: Collection[Endpoint] = ()) -> tuple[str, str]:
     """The backend's endpoints as seen from a region: its own first, then the next nearest.
+
+    Health checkers do not reach the ``unchecked`` ones: they knock where nobody is.
 
     The overprovisioning factor keeps all traffic in a region as long as one
     endpoint there is healthy: Google moves traffic by capacity, not by the share
@@ -84,7 +87,11 @@ def endpoints(backend: Backend, region: str) -> tuple[str, str]:
                     "priority": priority,
                     "locality": {"region": place, "zone": zone},
                     "lb_endpoints": [
-                        {"endpoint": _endpoint(e.address, e.port, backend.health_check.port)}
+                        {
+                            "endpoint": _endpoint(
+                                e.address, e.port, NOBODY if e in unchecked else backend.health_check.port
+                            )
+                        }
                         for e in sorted(here, key=lambda e: (e.address, e.port))
                     ],
                 }

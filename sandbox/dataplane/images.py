@@ -61,6 +61,22 @@ def find(reference: str) -> Image | None:
     return _IMAGES[max(known, key=len)] if known else None
 
 
+# What containerd says when it cannot pull an image, in answer to a registry that does not have it or does not give it.
+_UNPULLABLE = {
+    "not-found": "rpc error: code = NotFound desc = {failed}: {image}: not found",
+    "denied": "rpc error: code = Unknown desc = {failed}: pull access denied, repository does not exist or may require "
+    "authorization: server message: insufficient_scope: authorization failed",
+}
+
+
+def absent(reference: str, why: str) -> str:
+    """Why an image is not there: ``why`` as a fault says it, or "" for one that the sandbox does not have."""
+    failed = f'failed to pull and unpack image "{reference}"'
+    if not why:
+        return f"{failed}: not found: the sandbox does not have this image"
+    return _UNPULLABLE[why].format(failed=f'{failed}: failed to resolve reference "{reference}"', image=reference)
+
+
 def _repository(reference: str) -> str:
     """ "python:3.12-slim" -> "docker.io/library/python", as container runtimes complete names."""
     name = reference.split("@")[0]

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from pathlib import Path
 
 import aiohttp
 
 from ..client import PODS, KubeClient
-from ..interfaces import CloudView, ClusterAccess, ClusterKey, Json
+from ..interfaces import CloudView, ClusterAccess, ClusterKey, FaultView, Json
 from ..latency import Latency
 from .addresses import AddressPool
 from .pod import PodWorker
@@ -24,12 +25,20 @@ class Kubelet:
     """Runs the Pods of one cluster below ``directory``: logs/NAMESPACE/POD/CONTAINER.log, pods/UID."""
 
     def __init__(
-        self, *, key: ClusterKey, access: ClusterAccess, cloud: CloudView, latency: Latency, directory: Path
+        self,
+        *,
+        key: ClusterKey,
+        access: ClusterAccess,
+        cloud: CloudView,
+        latency: Latency,
+        faults: FaultView,
+        directory: Path,
     ) -> None:
         self._key = key
         self._access = access
         self._cloud = cloud
         self._latency = latency
+        self._faults = faults
         self._directory = directory.absolute()
         self._workers: dict[str, PodWorker] = {}
         self._addresses: AddressPool | None = None
@@ -41,15 +50,24 @@ class Kubelet:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=0), trust_env=False
         ) as session:
+            following = asyncio.create_task(self._follow_faults())
             try:
                 async for change, pod in client.watch(PODS):
                     if change != "SYNC":
                         self._observe(change, pod, client, session, puller)
             finally:
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
                 workers = list(self._workers.values())
                 await asyncio.gather(*(worker.kill() for worker in workers))
                 puller.close()
                 await client.close()
+
+    async def _follow_faults(self) -> None:
+        async for _unused in self._faults.changes():
+            for worker in list(self._workers.values()):
+                worker.look()
 
     def workloads(self) -> list[Json]:
         """The processes that run: namespace, pod, container, pid, address."""
@@ -75,6 +93,7 @@ class Kubelet:
                 session=session,
                 cloud=self._cloud,
                 latency=self._latency,
+                faults=self._faults,
                 addresses=self._pool,
                 puller=puller,
                 directory=self._directory,

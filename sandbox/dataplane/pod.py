@@ -14,8 +14,8 @@ from pathlib import Path
 
 import aiohttp
 
-from ..client import NODES, PODS, KubeClient, KubeError, now
-from ..interfaces import CloudView, ClusterKey, Json
+from ..client import NODES, PODS, RESOURCE_CLAIMS, KubeClient, KubeError, now
+from ..interfaces import CloudView, ClusterKey, FaultView, Json
 from ..latency import Latency
 from . import status, volumes
 from .addresses import AddressPool, NoAddress
@@ -32,6 +32,16 @@ _RETRY = 0.5
 UNREACHABLE = (KubeError, aiohttp.ClientError, OSError, TimeoutError)
 
 
+class Unprepared(Exception):
+    """A driver cannot prepare a claim; the words are those of the kubelet and of DRANET."""
+
+    def __init__(self, claim: str, device: str) -> None:
+        super().__init__(
+            f"NodePrepareResources failed for ResourceClaim {claim}: failed to get network interface name for device "
+            f"{device}: device {device} not found in store"
+        )
+
+
 class PodWorker:
     """Brings a Pod to life and keeps its status true; ``on_end`` is called when nothing is left of it."""
 
@@ -44,6 +54,7 @@ class PodWorker:
         session: aiohttp.ClientSession,
         cloud: CloudView,
         latency: Latency,
+        faults: FaultView,
         addresses: Callable[[], AddressPool],
         puller: Puller,
         directory: Path,
@@ -56,6 +67,8 @@ class PodWorker:
         self._on_end = on_end
         self._dirty = asyncio.Event()
         self._room = Room(
+            key=key,
+            faults=faults,
             client=client,
             session=session,
             latency=latency,
@@ -65,11 +78,12 @@ class PodWorker:
             pull=puller.pull,
             changed=self._dirty.set,
         )
+        self._room.look()
         self._policy: str = pod["spec"].get("restartPolicy") or "Always"
         self._inits = [self._container(spec, init=True) for spec in pod["spec"].get("initContainers") or []]
         self._mains = [self._container(spec, init=False) for spec in pod["spec"]["containers"]]
         if self._inits:
-            for container in self._mains:
+            for container in [*self._inits, *self._mains]:
                 container.waits_for_others()
         self._start_time = pod.get("status", {}).get("startTime") or now()
         self._host_address = ""
@@ -90,6 +104,16 @@ class PodWorker:
             self._terminating = True
             grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
             self._end = asyncio.create_task(self._guard(self._terminate(grace)))
+
+    def look(self) -> None:
+        """The faults in force have changed."""
+        was_up = self._room.node_up.is_set()
+        self._room.look()
+        for container in [*self._inits, *self._mains]:
+            container.look()
+        if self._room.node_up.is_set() and not was_up:
+            self._sent = {}  # others have written meanwhile what they thought of the Pod
+            self._dirty.set()
 
     def forget(self) -> None:
         """The object is gone: so is the Pod, at once."""
@@ -125,7 +149,7 @@ class PodWorker:
         known = [*(current.get("initContainerStatuses") or []), *(current.get("containerStatuses") or [])]
         # Processes do not survive the kubelet here: whatever ran before is started once more.
         earlier = next((s["restartCount"] + 1 for s in known if s["name"] == spec["name"] and "containerID" in s), 0)
-        return Container(self._room, spec, restarts, earlier)
+        return Container(self._room, spec, restarts, earlier, init=init)
 
     async def _live(self) -> None:
         self._dirty.set()
@@ -146,19 +170,39 @@ class PodWorker:
         room = self._room
         failures = 0
         while True:
+            await room.node_up.wait()
             try:
                 around = await self._look_around()
+                await self._prepare_claims()
                 room.address = room.address or self._addresses().take()
                 room.volumes = await volumes.set_up(around, room.pod, room.directory / "volumes")
                 return
             except UNREACHABLE as error:
                 _log.debug("pod %s: %s", room.pod["metadata"]["name"], error)
+            except Unprepared as error:
+                text = f"Failed to prepare dynamic resources: prepare dynamic resources: {error}"
+                await room.event("Warning", "FailedPrepareDynamicResources", text)
             except volumes.MountError as error:
                 await room.event("Warning", "FailedMount", str(error))
             except NoAddress as error:
                 await room.event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             failures += 1
             await asyncio.sleep(min(room.back_off(failures), 2.0))
+
+    async def _prepare_claims(self) -> None:
+        """Have the driver prepare what the scheduler has allocated. Raises Unprepared when a fault keeps it from it."""
+        room = self._room
+        made = {
+            item["name"]: item.get("resourceClaimName")
+            for item in room.pod["status"].get("resourceClaimStatuses") or []
+        }
+        for entry in room.pod["spec"].get("resourceClaims") or []:
+            name = entry.get("resourceClaimName") or made.get(entry["name"]) or ""
+            if room.afflicted("nic-missing"):
+                claim = await room.client.get(RESOURCE_CLAIMS, room.pod["metadata"]["namespace"], name) or {}
+                allocation = (claim.get("status") or {}).get("allocation") or {}
+                devices = [result["device"] for result in (allocation.get("devices") or {}).get("results") or []]
+                raise Unprepared(name, devices[0] if devices else "")
 
     async def _look_around(self) -> volumes.Surroundings:
         node = await self._room.client.get(NODES, None, self._room.pod["spec"]["nodeName"]) or {}
@@ -195,6 +239,7 @@ class PodWorker:
 
     async def _terminate(self, grace: float) -> None:
         """Stop the containers (sidecars last), tell the last status, then remove the object for good."""
+        await self._room.node_up.wait()
         for names in (self._mains + [c for c in self._inits if c not in self._sidecars()], self._sidecars()):
             for container in names:
                 if container.name in self._runs and not container.running:
@@ -243,6 +288,7 @@ class PodWorker:
         while True:
             await self._dirty.wait()
             await asyncio.sleep(_REPORT_PAUSE)
+            await self._room.node_up.wait()
             self._dirty.clear()
             try:
                 await self._report()

@@ -26,13 +26,20 @@ class Prober:
     """Asks one container; ``execute`` runs a command in it and returns the exit code."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, latency: Latency, address: str, container: Json, execute: Execute
+        self,
+        session: aiohttp.ClientSession,
+        latency: Latency,
+        address: str,
+        container: Json,
+        execute: Execute,
+        node_up: asyncio.Event,
     ) -> None:
         self._session = session
         self._latency = latency
         self._address = address
         self._container = container
         self._execute = execute
+        self._node_up = node_up
 
     async def verdicts(self, probe: Json) -> AsyncGenerator[tuple[bool, str], None]:
         """(True, "") or (False, why) after every probe that confirms as many before it as the threshold says."""
@@ -42,7 +49,10 @@ class Prober:
         thresholds = {True: probe.get("successThreshold") or 1, False: probe.get("failureThreshold") or 3}
         good, row = True, 0
         while True:
+            await self._node_up.wait()
             why = await self._ask(probe)
+            if not self._node_up.is_set():
+                continue  # who asked is gone
             good, row = (not why), (row + 1 if good == (not why) else 1)
             if row >= thresholds[good]:
                 yield good, why

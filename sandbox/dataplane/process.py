@@ -48,6 +48,12 @@ def kill_group(process: Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def pause(process: Process, still: bool) -> None:
+    """Have the whole group stand still, or go on where it stood."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGSTOP if still else signal.SIGCONT)
+
+
 async def stop(process: Process, grace: float) -> int:
     """SIGTERM to the leader, after ``grace`` seconds SIGKILL to all; returns the leader's exit code."""
     if process.returncode is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from ..client import KubeClient
-from ..interfaces import Json
+from ..interfaces import ClusterKey, FaultView, Hit, Json
 from ..latency import Latency
 from .volumes import Volume
 
@@ -24,6 +25,8 @@ from .volumes import Volume
 class Room:
     """The Pod as last seen, its address and volumes, and the ways to the outside."""
 
+    key: ClusterKey
+    faults: FaultView
     client: KubeClient
     session: aiohttp.ClientSession
     latency: Latency
@@ -34,6 +37,34 @@ class Room:
     changed: Callable[[], None]
     address: str = ""
     volumes: dict[str, Volume] = dataclasses.field(default_factory=dict)
+    node_up: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)  # not set: its kubelet does nothing
+
+    def look(self) -> None:
+        """See whether the node is there."""
+        if self.faults.afflicts("node-dead", self.key.place(self.pod["spec"]["nodeName"])):
+            self.node_up.clear()
+        else:
+            self.node_up.set()
+
+    def afflicted(self, kind: str, turn: str = "") -> Hit | None:
+        """The fault of this kind that is upon the Pod."""
+        meta = self.pod["metadata"]
+        return self.faults.afflicts(kind, self.key.place(f"{meta['namespace']}/{meta['name']}"), turn)
+
+    def faults_file(self, container: str) -> Path:
+        """Where a container's server finds what it has to do wrong; most of the time it is not there."""
+        return self.directory / "containers" / f"{container}.faults.json"
+
+    def spoil(self, container: str, *hits: Hit | None) -> None:
+        """Have the container's server answer as these faults say."""
+        settings = {name: value for hit in hits if hit for name, value in hit.settings.items()}
+        file = self.faults_file(container)
+        if settings:
+            draft = file.with_suffix(".new")
+            draft.write_text(json.dumps(settings), encoding="utf-8")
+            draft.replace(file)
+        else:
+            file.unlink(missing_ok=True)
 
     async def event(self, kind: str, reason: str, message: str) -> None:
         await self.client.event(self.pod, kind, reason, message)

@@ -17,6 +17,7 @@ from aiohttp import web
 from sandbox.interfaces import ClusterAccess
 from sandbox.kubernetes import tls
 from sandbox.kubernetes.bootstrap import populate
+from sandbox.kubernetes.door import Door
 from sandbox.kubernetes.gc import Collector
 from sandbox.kubernetes.operations import Operations
 from sandbox.kubernetes.resources import Registry
@@ -53,6 +54,7 @@ class ApiServer:
         self._operations = Operations(self._store, Registry())
         self._port = port
         self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
         self._collector: asyncio.Task[None] | None = None
 
     @property
@@ -77,8 +79,8 @@ class ApiServer:
         app.middlewares.extend(self._middlewares)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._identity.server_context())
-        await site.start()
+        self._door = Door(self._runner, self._host, self._port, self._identity.server_context())
+        await self._door.open()
         self._port = self._runner.addresses[0][1]
         populate(self._operations, self.access)
         self._collector = asyncio.create_task(
@@ -88,6 +90,14 @@ class ApiServer:
         text = tls.kubeconfig(self._name, self.access.endpoint, self._identity.ca_pem, self._token)
         tls.write_private(self.kubeconfig, text)
 
+    async def be_away(self, how: str) -> None:
+        """Lose everybody's connections until told otherwise: "refused", "silent" (taken, never answered) or "".
+
+        The state is kept. Does nothing when it is not running.
+        """
+        if self._door is not None:
+            await self._door.set(how)
+
     async def stop(self) -> None:
         """Stop serving: watches end, connections close. Does nothing when it is not running."""
         self._store.close()
@@ -95,7 +105,9 @@ class ApiServer:
             self._collector.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._collector
+        if self._door:
+            self._door.close()
         if self._runner:
             await self._runner.cleanup()
-        self._runner = self._collector = None
+        self._runner = self._collector = self._door = None
         self.kubeconfig.unlink(missing_ok=True)

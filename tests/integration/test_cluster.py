@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Unreachable
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 
-from sandbox.latency import GOOGLE
-from tests.clouds import CA, running_cloud
+from tests.clouds import CA, Running, running_cloud
 from tests.module_runner import ModuleFailed, run_module
 
 Json = dict[str, t.Any]
@@ -175,13 +173,11 @@ def test_a_floor_above_the_default_picks_the_version(cloud: Json) -> None:
     assert not run_module("cluster_info", {**cloud, "name": "floor", "location": ZONE})["exists"]
 
 
-def test_a_creation_that_was_not_waited_for_is_picked_up(
-    cloud: Json, cloud_server: t.Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_creation_that_was_not_waited_for_is_picked_up(cloud: Json, cloud_server: Running) -> None:
     # Long enough to be met under way on a busy machine, too.
-    monkeypatch.setitem(GOOGLE, "cluster_create", 1500)
-    monkeypatch.setitem(GOOGLE, "cluster_delete", 2500)
-    started = run_module("cluster", {**cloud, **SERVING, "wait": False})
+    late = {"service": "container", "times": 1}
+    with cloud_server.fault("operation-slow", settings={"factor": 3}, **late):
+        started = run_module("cluster", {**cloud, **SERVING, "wait": False})
     assert started["changed"] and started["cluster"]["status"] == "PROVISIONING"
     assert started["operation"]["status"] != "DONE"
     # A look in check mode waits for nothing.
@@ -194,13 +190,13 @@ def test_a_creation_that_was_not_waited_for_is_picked_up(
     assert mine[-1]["name"] == started["operation"]["name"]
 
     own = {**cloud, "name": "serving", "location": ZONE}
-    leaving = run_module("cluster", {**own, "state": "absent", "wait": False})
+    with cloud_server.fault("operation-slow", settings={"factor": 10}, **late):
+        leaving = run_module("cluster", {**own, "state": "absent", "wait": False})
     assert leaving["changed"] and leaving["cluster"] == {}
     # To be deleted already: nothing to add; to be there again: said clearly, or made after it is gone.
     assert not run_module("cluster", {**own, "state": "absent", "wait": False})["changed"]
     with pytest.raises(ModuleFailed, match="is being deleted"):
         run_module("cluster", {**cloud, **SERVING, "wait": False})
-    monkeypatch.undo()
     anew = run_module("cluster", {**cloud, **SERVING})
     assert anew["changed"] and anew["cluster"]["status"] == "RUNNING"
     run_module("cluster", {**own, "state": "absent"})
@@ -239,18 +235,16 @@ def test_a_fleet_of_another_project_is_another_fleet(cloud: Json, serving: Json)
     assert run_module("cluster", {**own, "fleet": {"project": "42"}}, check=True)["changed"]
 
 
-def test_labels_survive_a_change_in_between(
-    cloud: Json, serving: Json, cloud_server: t.Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labels_survive_a_change_in_between(cloud: Json, serving: Json, cloud_server: Running) -> None:
     """The fingerprint is that of the moment of writing, not that of the comparison."""
-    monkeypatch.setitem(GOOGLE, "cluster_update", 1500)  # so that the write comes while it lasts
     path = f"v1/projects/sandbox-project/locations/{ZONE}/clusters/serving"
     fingerprint = cloud_server.request("GET", "container", path)["labelFingerprint"]
     theirs = {"resourceLabels": {"team": "serving", "theirs": "1"}, "labelFingerprint": fingerprint}
-    cloud_server.request("POST", "container", f"{path}:setResourceLabels", theirs)
+    # So slow that the write comes while it lasts.
+    with cloud_server.fault("operation-slow", service="container", settings={"factor": 12}, times=1):
+        cloud_server.request("POST", "container", f"{path}:setResourceLabels", theirs)
     own = {**cloud, "name": "serving", "location": ZONE}
     run_module("cluster", {**own, "resource_labels": {"ours": "2"}, "wait": False})
-    monkeypatch.undo()
     live = run_module("cluster", own)["cluster"]
     assert live["resource_labels"] == {"team": "serving", "theirs": "1", "ours": "2"}
 
@@ -276,8 +270,8 @@ def test_bad_options_are_refused(cloud: Json, options: Json, says: str) -> None:
 def test_a_cluster_that_does_not_come_up_is_a_failure(tmp_path: Path) -> None:
     """DONE with an error is no success, and the cluster that GKE keeps is no success later either."""
     with running_cloud(tmp_path) as server:
-        server.runtime.broken = True
-        with pytest.raises(ModuleFailed, match="create cluster serving.*no address left"):
+        ends = server.fault("operation-error", resource="*/clusters/serving", settings={"reason": "quota"})
+        with ends, pytest.raises(ModuleFailed, match="create cluster serving.*Insufficient quota"):
             run_module("cluster", {**server.args, **SERVING})
         with pytest.raises(ModuleFailed, match="cluster serving is ERROR.*state: absent"):
             run_module("cluster", {**server.args, **SERVING})
@@ -287,27 +281,17 @@ def test_a_cluster_that_does_not_come_up_is_a_failure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("over", [False, True])
 def test_an_answer_that_was_lost_does_not_create_twice(
-    cloud: Json, monkeypatch: pytest.MonkeyPatch, over: bool
+    cloud: Json, cloud_server: Running, monkeypatch: pytest.MonkeyPatch, over: bool
 ) -> None:
     """The request lands, the answer does not: its operation is looked up, or what is there once that is over."""
-    sent: list[str] = []
-    original = Gke._send
-
-    def lossy(self: Gke, method: str, body: Json) -> Json:
-        answer = original(self, method, body)
-        sent.append(method)
-        if method == "create_cluster":
-            raise Unreachable("connection reset", sent=True)
-        return answer
-
     own = {**cloud, "name": "lost", "location": ZONE}
-    with monkeypatch.context() as patched:
-        patched.setattr(Gke, "_send", lossy)
+    lost = {"service": "container", "method": "POST", "resource": "*/clusters", "settings": {"when": "after"}}
+    with monkeypatch.context() as patched, cloud_server.fault("reset", **lost) as name:
         if over:
             patched.setattr(Gke, "running", lambda self, target: None)
         made = run_module("cluster", own)
+        assert cloud_server.faults()[name]["hits"] == 1
     assert made["cluster"]["status"] == "RUNNING"
-    assert sent.count("create_cluster") == 1
     run_module("cluster", {**own, "state": "absent"})
 
 

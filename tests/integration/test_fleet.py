@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import copy
 import typing as t
 from collections.abc import Iterator
 
 import pytest
 
-from sandbox.cloud.gkehub import GkeHub
 from tests.clouds import Running
 from tests.module_runner import ModuleFailed, run_module
 
@@ -110,30 +108,20 @@ def test_a_membership_whose_cluster_is_gone_is_stale(cloud: Json) -> None:
 
 
 def test_a_lost_connection_is_mended_by_what_the_message_advises(
-    cloud: Json, fleet: None, monkeypatch: pytest.MonkeyPatch
+    cloud: Json, cloud_server: Running, fleet: None
 ) -> None:
     wanted = {**cloud, **registration("east"), "recreate": True}
     run_module("fleet_feature", {**cloud, "name": "multiclusterservicediscovery", "memberships": ["east"]})
     assert not run_module("fleet_membership", wanted)["changed"], "nothing is lost"
-    rendered = GkeHub._rendered
-
-    def lost(project: t.Any, document: Json) -> Json:
-        """A feature keeps saying so of the registration of that moment, as Google's controllers do."""
-        shown = copy.deepcopy(rendered(project, document))
-        for name, entry in shown.get("membershipStates", {}).items():
-            if name.endswith("/east"):
-                entry["state"] = {"code": "ERROR", "description": "Lost connection", "updateTime": at}
-        return shown
-
-    at = run_module("fleet_membership", wanted)["membership"]["create_time"]
-    monkeypatch.setattr(GkeHub, "_rendered", staticmethod(lost))
-    with pytest.raises(ModuleFailed, match=r"Lost connection.*fleet_membership with recreate: true"):
-        feature = {"name": "multiclusterservicediscovery", "memberships": ["east"], "wait_timeout": 0}
-        run_module("fleet_feature", {**cloud, **feature})
-    assert not run_module("fleet_membership", {**wanted, "recreate": False})["changed"]
-    assert run_module("fleet_membership", wanted, check=True)["plan"]["action"] == "recreate"
-    assert run_module("fleet_membership", wanted)["plan"]["action"] == "recreate"
-    assert not run_module("fleet_membership", wanted)["changed"], "what was said of the old registration is over"
+    # It is this registration that has lost its connection; the one that takes its place has not.
+    with cloud_server.fault("fleet-lost", resource="*/memberships/east", times=1):
+        with pytest.raises(ModuleFailed, match=r"Lost connection.*fleet_membership with recreate: true"):
+            feature = {"name": "multiclusterservicediscovery", "memberships": ["east"], "wait_timeout": 0}
+            run_module("fleet_feature", {**cloud, **feature})
+        assert not run_module("fleet_membership", {**wanted, "recreate": False})["changed"]
+        assert run_module("fleet_membership", wanted, check=True)["plan"]["action"] == "recreate"
+        assert run_module("fleet_membership", wanted)["plan"]["action"] == "recreate"
+        assert not run_module("fleet_membership", wanted)["changed"], "what was said of the old registration is over"
 
 
 def test_a_feature_that_was_turned_on_and_does_not_get_ready_is_a_change(cloud: Json, fleet: None) -> None:
@@ -182,20 +170,9 @@ def test_the_life_of_the_ingress_feature(cloud: Json, cloud_server: Running, fle
     assert not run_module("fleet_feature", absent)["changed"]
 
 
-def test_a_lost_connection_is_shown_with_its_remedy(cloud: Json, fleet: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_is_shown_with_its_remedy(cloud: Json, cloud_server: Running, fleet: None) -> None:
     run_module("fleet_feature", {**cloud, **ingress("east", "east", "west")})
-    original = GkeHub._rendered
-
-    def lost(project: t.Any, document: Json) -> Json:
-        answer = original(project, document)
-        states = {
-            name: {"state": {"code": "ERROR", "description": "Lost connection"}} if name.endswith("/west") else state
-            for name, state in answer.get("membershipStates", {}).items()
-        }
-        return {**answer, "membershipStates": states}
-
-    with monkeypatch.context() as patched:
-        patched.setattr(GkeHub, "_rendered", staticmethod(lost))
+    with cloud_server.fault("fleet-lost", resource="*/memberships/west"):
         with pytest.raises(ModuleFailed) as caught:
             run_module("fleet_feature", {**cloud, **ingress("east", "east", "west"), "wait_timeout": 1})
         # Who does not count holds nothing up.

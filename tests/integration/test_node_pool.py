@@ -10,11 +10,8 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.aiserving.gke.plugins.module_utils._gcp.transport import Rest, api_error
 from ansible_collections.aiserving.gke.plugins.module_utils._gke.api import Gke
 
-from sandbox.cloud.container import pools
-from sandbox.cloud.errors import Refusal
 from tests.clouds import Running
 from tests.module_runner import ModuleFailed, run_module
 
@@ -155,20 +152,10 @@ def test_the_life_of_a_plain_pool(cloud: Json, cloud_server: Running) -> None:
     assert not run_module("node_pool", {**cloud, **OWN, "name": "plain", **emptied})["changed"]
 
 
-def test_a_stockout_is_a_failure_until_the_pool_is_replaced(cloud: Json, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (
-        "Google Compute Engine: Not all instances running in IGM after 30s. Expected 1, running 0, transitioning 1. "
-        "Current errors: [GCE_STOCKOUT]: Instance 'gke-tpu' creation failed: "
-        "The zone 'us-east5-a' does not have enough resources available to fulfill the request."
-    )
-
-    def stocked_out(*_args: t.Any) -> t.NoReturn:
-        raise Refusal("RESOURCE_EXHAUSTED", text)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(pools, "add_accelerator_networks", stocked_out)
-        with pytest.raises(ModuleFailed) as caught:
-            run_module("node_pool", {**cloud, **TPU})
+def test_a_stockout_is_a_failure_until_the_pool_is_replaced(cloud: Json, cloud_server: Running) -> None:
+    short = {"location": ZONE, "settings": {"machine": "ct6e-standard-4t", "minutes": 1}}
+    with cloud_server.fault("stockout", **short), pytest.raises(ModuleFailed) as caught:
+        run_module("node_pool", {**cloud, **TPU})
     first = caught.value.result
     assert "GCE_STOCKOUT" in first["msg"] and "GCE_STOCKOUT" in first["cause"]
     assert "recreate: true" in first["remedy"] and "reservation" in first["remedy"]
@@ -177,10 +164,8 @@ def test_a_stockout_is_a_failure_until_the_pool_is_replaced(cloud: Json, monkeyp
     with pytest.raises(ModuleFailed, match=r"node pool tpu is ERROR.*recreate: true"):
         run_module("node_pool", {**cloud, **TPU})
     assert run_module("node_pool", {**cloud, **TPU, "recreate": True}, check=True)["plan"]["action"] == "recreate"
-    with monkeypatch.context() as patched:
-        patched.setattr(pools, "add_accelerator_networks", stocked_out)
-        with pytest.raises(ModuleFailed, match="GCE_STOCKOUT"):
-            run_module("node_pool", {**cloud, **TPU, "recreate": True})
+    with cloud_server.fault("stockout", **short), pytest.raises(ModuleFailed, match="GCE_STOCKOUT"):
+        run_module("node_pool", {**cloud, **TPU, "recreate": True})
     replaced = run_module("node_pool", {**cloud, **TPU, "recreate": True})
     assert replaced["plan"]["action"] == "recreate"
     assert replaced["node_pool"]["status"] == "RUNNING"
@@ -280,29 +265,22 @@ def test_a_service_agent_without_its_role_is_told_before_the_pool_is_made(cloud:
 
 
 @pytest.mark.parametrize(
-    ("part", "options", "says"),
+    ("resource", "options", "says"),
     [
-        ("/global/networks/", TPU, "the MTU of network"),
-        (":getIamPolicy", TPU, "whether service-"),
+        ("*/global/networks/*", TPU, "the MTU of network"),
+        ("*:getIamPolicy", TPU, "whether service-"),
         ("v1/projects/sandbox-project", TPU, "does not tell its number"),
-        ("/instanceGroupManagers/", PLAIN, "the instance groups cannot be read"),
+        ("*/instanceGroupManagers/*", PLAIN, "the instance groups cannot be read"),
     ],
 )
 def test_what_cannot_be_read_is_told(
-    cloud: Json, monkeypatch: pytest.MonkeyPatch, part: str, options: Json, says: str
+    cloud: Json, cloud_server: Running, resource: str, options: Json, says: str
 ) -> None:
     """A caller that may make pools but not read everything goes on, and knows what was not looked at."""
-    original = Rest._send
-
-    def refuse(self: Rest, method: str, path: str, body: Json | None, params: Json | None) -> Json:
-        if path.endswith(part) or (part.endswith("/") and part in path):
-            raise api_error(403, {"error": {"message": "no permission", "status": "PERMISSION_DENIED"}}, path)
-        return original(self, method, path, body, params)
-
-    monkeypatch.setattr(Rest, "_send", refuse)
-    made = run_module("node_pool", {**cloud, **options})
+    with cloud_server.fault("error", settings={"code": 403}, resource=resource):
+        made = run_module("node_pool", {**cloud, **options})
     assert made["node_pool"]["status"] == "RUNNING"
-    assert says in str(made["warnings"]) and "no permission" in str(made["warnings"])
+    assert says in str(made["warnings"]) and "does not have permission" in str(made["warnings"])
 
 
 def test_a_change_that_does_not_end_in_time_is_a_change(cloud: Json) -> None:

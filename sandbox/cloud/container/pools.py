@@ -105,7 +105,7 @@ def node_config(project: Project, cluster: Json, given: Json) -> Json:
     if not MACHINE.fullmatch(machine):
         raise invalid(f'Machine type with name "{machine}" does not exist in zone "{cluster["locations"][0]}".')
     account = given.get("serviceAccount") or "default"
-    if account.endswith(f"@{project.id}.iam.gserviceaccount.com") and account not in project.accounts:
+    if account.endswith(f"@{project.id}.iam.gserviceaccount.com") and not project.sees(account):
         raise invalid(f'Service account "{account}" does not exist.')
     newer = machine.startswith(("n4-", "c4-", "ct6e-", "tpu7x-"))
     disk = given.get("diskType") or ("hyperdisk-balanced" if newer else "pd-balanced")
@@ -227,12 +227,12 @@ def remove_accelerator_networks(project: Project, pool: Json) -> None:
             project.compute.pop(path)
 
 
-def out_of_stock(project: Project, zone: str, pool: Json) -> Refusal:
-    """What GKE says when it has given up on machines that a zone does not have."""
+def out_of_stock(project: Project, zone: str, pool: Json, minutes: float) -> Refusal:
+    """What GKE says when it has given up, after so many minutes, on machines that a zone does not have."""
     nodes, instance = pool["initialNodeCount"], f"gke-{pool['name']}-{zone}"
     return Refusal(
         "RESOURCE_EXHAUSTED",
-        f"Google Compute Engine: Not all instances running in IGM after 35m0.0s. Expected {nodes}, running 0, "
+        f"Google Compute Engine: Not all instances running in IGM after {minutes:g}m0.0s. Expected {nodes}, running 0, "
         f"transitioning {nodes}. Current errors: [GCE_STOCKOUT]: Instance '{instance}' creation failed: The zone "
         f"'projects/{project.id}/zones/{zone}' does not have enough resources available to fulfill the request.  "
         "Try a different zone, or try again later.",

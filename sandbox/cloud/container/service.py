@@ -11,9 +11,8 @@ import base64
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from ...faults import Place
-from ...interfaces import ClusterKey, ClusterRuntime, Json
-from ..catalogue import VERSIONS, area, is_region, is_zone
+from ...interfaces import ClusterKey, ClusterRuntime, Json, Place
+from ..catalogue import REGIONS, VERSIONS, area, is_region, is_zone, zones
 from ..engine import Work, container_name
 from ..errors import Refusal, invalid, not_found, precondition
 from ..gkehub import GkeHub
@@ -91,12 +90,18 @@ class Container(Service):
         location = call.params["location"]
         if location != "-":
             self._check_location(call)
+        silent = self._silent_regions() if location == "-" else []
         found = [
             clusters.rendered(document)
             for key, document in call.project.clusters.items()
-            if location in ("-", key.location)
+            if location in ("-", key.location) and key.region not in silent
         ]
-        return {"clusters": found} if found else {}
+        missing = [zone for region in silent for zone in zones(region)]
+        return {**({"clusters": found} if found else {}), **({"missingZones": missing} if missing else {})}
+
+    def _silent_regions(self) -> list[str]:
+        """The regions that do not answer when all are asked."""
+        return [region for region in REGIONS if self.faults.afflicts("region-down", Place(location=region))]
 
     async def _get(self, call: Call) -> Json:
         return clusters.rendered(self._cluster(call))
@@ -143,7 +148,8 @@ class Container(Service):
             self.store.changed()
 
         if cluster.get("workloadIdentityConfig") and not project.identity_pool:
-            self.engine.later(self.latency.of("workload_identity_pool"), appear)
+            late = self.late(project.pool_name)
+            self.engine.later(self.latency.of("workload_identity_pool") + late, appear)
 
     def _register(self, project: Project, key: ClusterKey, document: Json) -> None:
         name = self._hub.register_cluster(project, key)
@@ -228,16 +234,16 @@ class Container(Service):
     async def _get_machines(self, project: Project, key: ClusterKey, pool: Json) -> None:
         """GKE tries for a while to get what a zone does not have. Raises Refusal when it gives up."""
         kind, target = pool["config"]["machineType"], f"{path(project, key)}/nodePools/{pool['name']}"
-        began, longest = time.monotonic(), self.latency.of("stockout")
+        began = time.monotonic()
         for zone in pool["locations"] if pool["initialNodeCount"] else ():
-            while fault := self.faults.holds("stockout", Place("container", "POST", target, zone)):
-                if fault.settings["machine"] not in ("", kind):
-                    break
-                left = longest - (time.monotonic() - began)
+            here = Place(resource=target, location=zone)
+            while short := self.faults.afflicts("stockout", here, str(began), machine=kind):
+                minutes = short.settings["minutes"]
+                left = began + 60 * minutes * self.latency.scale - time.monotonic()
                 try:
-                    await asyncio.wait_for(self.faults.gone(fault), max(left, 0))
+                    await asyncio.wait_for(self.faults.gone(short), max(left, 0))
                 except TimeoutError as error:
-                    raise pools.out_of_stock(project, zone, pool) from error
+                    raise pools.out_of_stock(project, zone, pool, minutes) from error
 
     async def _update_pool(self, call: Call) -> Json:
         pool = self._pool(call)

@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Sequence
 
-from ...interfaces import ClusterKey, Json
+from ...interfaces import ClusterKey, Json, Place
 from ..catalogue import is_region
 from ..engine import Effect, Work, compute_name
 from ..errors import Refusal, invalid, not_found, precondition
@@ -34,6 +34,7 @@ FEATURES = {
         "Firewall successfully updated",
     ),
 }
+LOST = "Lost connection"
 FEATURE_MUTABLE = ("labels", "spec", "membershipSpecs")
 MEMBERSHIP_MUTABLE = ("labels", "description", "externalId", "authority", "infrastructureType")
 
@@ -227,13 +228,20 @@ class GkeHub(Service):
             for name in set(states) - set(ready):
                 del states[name]
             for name in ready:
-                text = FEATURES[feature][1]
-                state = {"code": "OK", **({"description": text} if text else {}), "updateTime": now()}
-                states.setdefault(name, {"state": state})
+                states.setdefault(name, {"state": in_order(feature)})
         self.store.changed()
 
-    @staticmethod
-    def _rendered(_project: Project, document: Json) -> Json:
+    def _rendered(self, project: Project, document: Json) -> Json:
+        """The feature, with what it knows of its members by now."""
+        feature = document["name"].rpartition("/")[2]
+        for name, entry in document.get("membershipStates", {}).items():
+            member = self._named(project, name) or {}
+            here = Place(resource=name, location=name.split("/")[3])
+            lost = self.faults.afflicts("fleet-lost", here, member.get("uniqueId", ""))
+            if bool(lost) != (entry["state"].get("description") == LOST):
+                entry["state"] = (
+                    {"code": "ERROR", "description": LOST, "updateTime": now()} if lost else in_order(feature)
+                )
         return {key: value for key, value in document.items() if value != {}}
 
     # Both
@@ -364,6 +372,12 @@ def copy_field(source: Json, target: Json, field: str, allowed: Sequence[str]) -
         target[names[-1]] = copy.deepcopy(source[names[-1]])
     else:
         target.pop(names[-1], None)
+
+
+def in_order(feature: str) -> Json:
+    """What a feature says of a member that is as it should be."""
+    text = FEATURES[feature][1]
+    return {"code": "OK", **({"description": text} if text else {}), "updateTime": now()}
 
 
 def check_issuer(body: Json, host: str) -> None:

@@ -96,6 +96,9 @@ class Iam(Service):
         check_texts(given)
         document |= {key: given[key] for key in ("displayName", "description") if given.get(key)}
         project.accounts[email] = document
+        if late := self.late(email):
+            project.unseen.add(email)
+            self.engine.later(late, lambda: project.unseen.discard(email))
         return self._stamped(document)
 
     def _stamped(self, document: Json) -> Json:

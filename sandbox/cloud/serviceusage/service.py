@@ -97,17 +97,27 @@ class ServiceUsage(Service):
                 continue
             project.services.add(service)
             if service == "compute.googleapis.com":
-                project.agents |= {
-                    f"{project.number}-compute@developer.gserviceaccount.com",
-                    f"{project.number}@cloudservices.gserviceaccount.com",
-                }
+                self._bring(project, f"{project.number}-compute@developer.gserviceaccount.com")
+                self._bring(project, f"{project.number}@cloudservices.gserviceaccount.com")
                 self._compute.add_default_network(project)
             if service in AGENTS:
-                email = agent(project, service)
-                project.agents.add(email)
                 role = f"roles/{service.partition('.')[0]}.serviceAgent"
-                policies.grant(self.store, f"project/{project.id}", role, f"serviceAccount:{email}")
+                self._bring(project, agent(project, service), role)
         self.store.changed()
+
+    def _bring(self, project: Project, email: str, role: str = "") -> None:
+        """Have a service agent appear, with its role on the project."""
+
+        def appear() -> None:
+            project.agents.add(email)
+            if role:
+                policies.grant(self.store, f"project/{project.id}", role, f"serviceAccount:{email}")
+            self.store.changed()
+
+        if email not in project.agents and (late := self.late(email)):
+            self.engine.later(late, appear)
+        else:
+            appear()
 
     async def _disable(self, call: Call) -> Json:
         project, name = call.project, service_name(call.params["service"])
@@ -132,7 +142,7 @@ class ServiceUsage(Service):
     async def _identity(self, call: Call) -> Json:
         project, name = call.project, service_name(call.params["service"])
         email = agent(project, name)
-        project.agents.add(email)
+        self._bring(project, email)
         result = {
             "@type": "type.googleapis.com/google.api.serviceusage.v1beta1.ServiceIdentity",
             "email": email,

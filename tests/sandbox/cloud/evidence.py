@@ -13,8 +13,8 @@ from pathlib import Path
 
 from proof.evidence import read, replayable
 from proof.google import services_of_role
+from tests.clouds import PROJECT, running_cloud
 from tests.sandbox.cloud.replay import Difference, Replay
-from tests.sandbox.cloud.running import PROJECT, enable_all, serve
 
 NOTHING = re.compile(r"(?!)")
 
@@ -23,8 +23,7 @@ def differences(folder: Path, directory: Path) -> list[Difference]:
     """What replaying a run's evidence on a cloud in ``directory`` finds."""
     records = replayable(read(folder))
     found: list[Difference] = []
-    for cloud in serve(directory, 0.0001):
-        enable_all(cloud)
+    with running_cloud(directory, scale=0.0001) as cloud:
         # A run begins only where these are on.
         parent = f"serviceusage/v1/projects/{PROJECT}/services"
         cloud.done(cloud.ok("POST", f"{parent}:batchEnable", {"serviceIds": services_of_role()}))

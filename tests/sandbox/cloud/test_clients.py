@@ -110,12 +110,12 @@ def test_a_second_operation_on_a_cluster_is_refused(slow: Running) -> None:
 
 def test_a_cluster_that_fails_to_start_is_an_operation_with_an_error(cloud: Running) -> None:
     api = client(cloud)
-    cloud.runtime.broken = True
+    cloud.break_down("operation-error", resource="*/clusters/*", times=1)
     operation = wait(api, create(api))
-    assert "no address left" in operation.error.message
+    assert "Internal error" in operation.error.message
     cluster = api.get_cluster(name=CLUSTER)
     assert cluster.status == container_v1.Cluster.Status.ERROR
-    assert "no address left" in cluster.status_message
+    assert "Internal error" in cluster.status_message
 
 
 def test_unknown_fields_are_refused_by_name(cloud: Running) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sandbox.client import PODS, KubeClient, KubeError, Resource, now
 from sandbox.controllers import ClusterControllers
+from sandbox.faults import Faults
 from sandbox.interfaces import Backend, ClusterKey, Json, Listener
 from sandbox.kubernetes import ApiServer
 from sandbox.latency import Latency
@@ -167,11 +168,14 @@ class Kubelet:
 class Cluster:
     """A running API server with its controllers and the kubelet above."""
 
-    def __init__(self, key: ClusterKey, server: ApiServer, client: KubeClient, kubelet: Kubelet) -> None:
+    def __init__(
+        self, key: ClusterKey, server: ApiServer, client: KubeClient, kubelet: Kubelet, faults: Faults
+    ) -> None:
         self.key = key
         self.server = server
         self.client = client
         self.kubelet = kubelet
+        self.faults = faults
 
     async def get(self, resource: Resource, name: str, namespace: str = "default") -> Json | None:
         return await self.client.get(resource, namespace, name)
@@ -192,10 +196,11 @@ async def cluster(
     await server.start()
     client = KubeClient(server.access, "test")
     kubelet = Kubelet(client)
-    controllers = ClusterControllers(key=key, access=server.access, cloud=cloud, latency=latency)
+    faults = Faults()
+    controllers = ClusterControllers(key=key, access=server.access, cloud=cloud, latency=latency, faults=faults)
     tasks = [asyncio.create_task(controllers.run()), asyncio.create_task(kubelet.run())]
     try:
-        yield Cluster(key, server, client, kubelet)
+        yield Cluster(key, server, client, kubelet, faults)
     finally:
         for task in tasks:
             task.cancel()

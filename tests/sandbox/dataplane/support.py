@@ -20,6 +20,7 @@ import aiohttp
 
 from sandbox.client import CONFIG_MAPS, EVENTS, NODES, PODS, SERVICE_ACCOUNTS, KubeClient
 from sandbox.dataplane import Kubelet
+from sandbox.faults import Faults
 from sandbox.interfaces import ClusterKey, Json
 from sandbox.kubernetes import ApiServer
 from sandbox.latency import Latency
@@ -93,11 +94,12 @@ class FakeCloud:
 class World:
     """A running API server with a kubelet and one node."""
 
-    def __init__(self, client: KubeClient, kubelet: Kubelet, cloud: FakeCloud, root: Path) -> None:
+    def __init__(self, client: KubeClient, kubelet: Kubelet, cloud: FakeCloud, faults: Faults, root: Path) -> None:
         self.client = client
         self.kubelet = kubelet
         self.running = asyncio.create_task(kubelet.run())
         self.cloud = cloud
+        self.faults = faults
         self.root = root
 
     async def pod(self, name: str) -> Json | None:
@@ -145,8 +147,11 @@ async def world(directory: Path, latency: Latency = FAST) -> AsyncIterator[World
     client = KubeClient(server.access, "test")
     (directory / "buckets" / "weights").mkdir(parents=True)
     cloud = FakeCloud(directory / "buckets", f"{loopback()}.0/24")
-    kubelet = Kubelet(key=KEY, access=server.access, cloud=t.cast(t.Any, cloud), latency=latency, directory=root)
-    here = World(client, kubelet, cloud, root)
+    faults = Faults()
+    kubelet = Kubelet(
+        key=KEY, access=server.access, cloud=t.cast(t.Any, cloud), latency=latency, faults=faults, directory=root
+    )
+    here = World(client, kubelet, cloud, faults, root)
     try:
         node = {
             "metadata": {"name": "node-1", "labels": {"cloud.google.com/gke-nodepool": "pool"}},

@@ -24,6 +24,7 @@ import pytest
 from aiohttp import web
 
 from sandbox.dataplane import EnvoyFleet
+from sandbox.faults import Faults
 from sandbox.interfaces import Backend, Endpoint, HealthCheck, Listener, Rule
 from tests.sandbox.dataplane.support import alive, loopback, until
 
@@ -76,7 +77,8 @@ class Stage:
         self.directory = directory
         self.vips = {EAST: f"{prefix}.2", WEST: f"{prefix}.3"}
         self.servers = {EAST: Server(EAST, f"{prefix}.12"), WEST: Server(WEST, f"{prefix}.13")}
-        self.fleet = EnvoyFleet(directory=directory)
+        self.faults = Faults()
+        self.fleet = EnvoyFleet(directory=directory, faults=self.faults)
         self.client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False)
 
     def backend(self, *regions: str, name: str = "ns/pool", check: HealthCheck = CHECK) -> Backend:
@@ -98,9 +100,19 @@ class Stage:
 
     async def comes(self, region: str, wanted: tuple[int, str]) -> None:
         async def look() -> bool:
-            return await self.ask(region) == wanted
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                return await self.ask(region) == wanted
+            return False
 
         await until(look, f"{wanted} at {region}")
+
+    async def refuses(self, region: str) -> bool:
+        """Whether the address takes no connection."""
+        try:
+            await self.ask(region)
+        except aiohttp.ClientConnectionError:
+            return True
+        return False
 
     def pids(self) -> list[int]:
         """The Envoys of this stage: they run in its directories."""
@@ -115,11 +127,14 @@ class Stage:
 @contextlib.asynccontextmanager
 async def stage(directory: Path) -> AsyncIterator[Stage]:
     here = Stage(directory)
+    following = asyncio.create_task(here.fleet.follow_faults())
     try:
         for server in here.servers.values():
             await server.start()
         yield here
     finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
         await here.fleet.stop()
         for server in here.servers.values():
             await server.stop()

@@ -132,8 +132,41 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     model = weights(directory / "weights")
     options = [f"--model={model}", "--served-model-name", "gemma", "second", "--max-model-len=512", "--max_num_seqs=2"]
     options += ["--middleware=serving_region.AddRegion", "--middleware", "serving_region.add_path", "--swap-space=4"]
-    with serving(directory, *options) as running:
+    with serving(directory, *options, SANDBOX_FAULTS=str(directory / "faults.json")) as running:
         yield running
+
+
+@pytest.fixture
+def wrong(server: Server) -> Iterator[Path]:
+    """The file that tells the server what it has to do wrong; gone afterwards."""
+    file = server.log.with_name("faults.json")
+    yield file
+    file.unlink(missing_ok=True)
+
+
+def test_answers_come_late_while_health_is_as_ever(server: Server, wrong: Path) -> None:
+    wrong.write_text(json.dumps({"first": 0.4, "between": 0.1}))
+    for path, takes in (("/health", 0.0), ("/v1/models", 0.4)):
+        began = time.monotonic()
+        assert requests.get(server.url + path, timeout=10).status_code == 200
+        assert takes <= time.monotonic() - began < takes + 0.3
+    began = time.monotonic()
+    streamed = server.post("/v1/completions", {**PROMPT, "stream": True, "max_tokens": 4, "ignore_eos": True}).text
+    assert streamed.endswith("data: [DONE]\n\n") and time.monotonic() - began > 0.8
+
+
+def test_answers_break_off_in_the_middle(server: Server, wrong: Path) -> None:
+    wrong.write_text(json.dumps({"pieces": 2}))
+    stream = server.post("/v1/completions", {**PROMPT, "stream": True}, stream=True)
+    seen = b""
+    with pytest.raises(requests.RequestException):
+        for part in stream.iter_content(None):
+            seen += part
+    assert seen.count(b"\n\n") == 2 and b"[DONE]" not in seen
+    with pytest.raises(requests.RequestException):
+        server.post("/v1/completions", PROMPT)
+    wrong.unlink()
+    assert server.post("/v1/completions", PROMPT).json()["choices"]
 
 
 CHAT = {"model": "gemma", "messages": [{"role": "user", "content": "Why do regions fail over?"}]}

@@ -18,7 +18,7 @@ import time
 import uvicorn
 
 from .. import __version__
-from . import middleware, weights
+from . import ailing, middleware, weights
 from .app import Application, AsgiApp, RequireKey
 from .engine import Engine
 from .metrics import Metrics
@@ -109,7 +109,7 @@ def _application(options: argparse.Namespace, served: Served) -> AsgiApp:
     keys = options.api_key or [key for key in [os.environ.get("VLLM_API_KEY")] if key]
     if keys:
         app = RequireKey(app, keys)
-    return middleware.wrap(app, options.middleware)
+    return ailing.Ailing(middleware.wrap(app, options.middleware), os.environ.get("SANDBOX_FAULTS", ""))
 
 
 def _worth_logging(record: logging.LogRecord) -> bool:
