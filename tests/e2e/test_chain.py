@@ -102,7 +102,8 @@ def test_every_address_is_served_by_its_own_region(built: Estate) -> None:
 def test_the_load_balancer_and_the_nodes_are_there_to_be_read(built: Estate) -> None:
     compute = "projects/sandbox-project"
     rules = built.google("compute", f"{compute}/global/forwardingRules")["items"]
-    assert {rule["IPAddress"] for rule in rules} == {item["address"] for item in built.status()["listeners"]}
+    vips = {f"http://{rule['IPAddress']}:{rule['portRange'].partition('-')[0]}" for rule in rules}
+    assert vips == set(addresses(built).values())
     groups = built.google("compute", f"{compute}/aggregated/networkEndpointGroups")["items"]
     for region, zone in REGIONS.items():
         [group] = groups[f"zones/{zone}"]["networkEndpointGroups"]
