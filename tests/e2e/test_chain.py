@@ -99,6 +99,21 @@ def test_every_address_is_served_by_its_own_region(built: Estate) -> None:
         assert ask(url) == (200, region)
 
 
+def test_the_load_balancer_and_the_nodes_are_there_to_be_read(built: Estate) -> None:
+    compute = "projects/sandbox-project"
+    rules = built.google("compute", f"{compute}/global/forwardingRules")["items"]
+    vips = {f"http://{rule['IPAddress']}:{rule['portRange'].partition('-')[0]}" for rule in rules}
+    assert vips == set(addresses(built).values())
+    groups = built.google("compute", f"{compute}/aggregated/networkEndpointGroups")["items"]
+    for region, zone in REGIONS.items():
+        [group] = groups[f"zones/{zone}"]["networkEndpointGroups"]
+        assert group["size"] > 0, group
+        wide = ["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]
+        nodes = built.kubectl(f"{zone}/gke-{region}", *wide).output.split()
+        instances = built.google("compute", f"{compute}/zones/{zone}/instances")["items"]
+        assert sorted(one["name"] for one in instances) == sorted(nodes)
+
+
 def test_no_secret_is_printed_or_readable_by_others(built: Estate) -> None:
     token = built.status()["token"]
     shown = built.play("site.yml", "--check", "--diff", "-vvv").output

@@ -63,29 +63,8 @@ def render(project: Project, machine: Machine) -> Json:
         "canIpForward": False,
         "deletionProtection": False,
         "startRestricted": False,
-        "disks": [
-            {
-                "kind": "compute#attachedDisk",
-                "type": "PERSISTENT",
-                "mode": "READ_WRITE",
-                "source": f"{zone}/disks/{machine.name}",
-                "deviceName": "persistent-disk-0",
-                "index": 0,
-                "boot": True,
-                "autoDelete": True,
-                "diskSizeGb": str(config.get("diskSizeGb") or 100),
-            }
-        ],
-        "networkInterfaces": [
-            {
-                "kind": "compute#networkInterface",
-                "name": "nic0",
-                "network": full_link(project, cluster["networkConfig"]["network"]),
-                "subnetwork": full_link(project, machine.subnetwork),
-                "stackType": "IPV4_ONLY",
-                **({"networkIP": machine.address} if machine.address else {}),
-            }
-        ],
+        "disks": [_boot_disk(zone, machine)],
+        "networkInterfaces": [_interface(project, machine)],
         "labels": {
             **config.get("resourceLabels", {}),
             "goog-gke-node": "",
@@ -108,6 +87,31 @@ def render(project: Project, machine: Machine) -> Json:
     document["labelFingerprint"] = fingerprint(document["labels"])
     document["fingerprint"] = fingerprint(document)
     return document
+
+
+def _boot_disk(zone: str, machine: Machine) -> Json:
+    return {
+        "kind": "compute#attachedDisk",
+        "type": "PERSISTENT",
+        "mode": "READ_WRITE",
+        "source": f"{zone}/disks/{machine.name}",
+        "deviceName": "persistent-disk-0",
+        "index": 0,
+        "boot": True,
+        "autoDelete": True,
+        "diskSizeGb": str(machine.pool["config"].get("diskSizeGb") or 100),
+    }
+
+
+def _interface(project: Project, machine: Machine) -> Json:
+    return {
+        "kind": "compute#networkInterface",
+        "name": "nic0",
+        "network": full_link(project, machine.cluster["networkConfig"]["network"]),
+        "subnetwork": full_link(project, machine.subnetwork),
+        "stackType": "IPV4_ONLY",
+        **({"networkIP": machine.address} if machine.address else {}),
+    }
 
 
 def _scheduling(config: Json) -> Json:

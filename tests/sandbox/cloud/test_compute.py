@@ -103,6 +103,27 @@ def test_a_subnetwork_is_changed_with_its_fingerprint_only(network: Running) -> 
     assert (grown["ipCidrRange"], grown["privateIpGoogleAccess"]) == ("127.99.0.0/23", True)
 
 
+def test_ranges_that_a_cluster_uses_stay(network: Running) -> None:
+    path = f"{REGION}/subnetworks/nodes"
+    live = network.ok("GET", path)
+    ranges = [
+        {"rangeName": name, "ipCidrRange": cidr} for name, cidr in (("pods", "10.8.0.0/16"), ("more", "10.9.0.0/16"))
+    ]
+    network.done(network.ok("PATCH", path, {"secondaryIpRanges": ranges, "fingerprint": live["fingerprint"]}))
+    body = {
+        **{"name": "c1", "network": "net", "subnetwork": "nodes", "initialNodeCount": 1},
+        "ipAllocationPolicy": {"useIpAliases": True, "clusterSecondaryRangeName": "pods"},
+    }
+    gke = f"container/v1/projects/{PROJECT}/locations/us-east5-a/clusters"
+    network.done(network.ok("POST", gke, {"cluster": body}))
+    live = network.ok("GET", path)
+    kept = {"fingerprint": live["fingerprint"], "secondaryIpRanges": ranges[:1]}
+    lost = {"fingerprint": live["fingerprint"], "secondaryIpRanges": ranges[1:]}
+    assert reason(network.call("PATCH", path, lost)) == (400, "resourceInUseByAnotherResource")
+    network.done(network.ok("PATCH", path, kept))
+    assert network.ok("GET", path)["secondaryIpRanges"] == ranges[:1]
+
+
 def test_what_is_in_use_is_not_deleted(network: Running) -> None:
     insert(
         network,
@@ -148,7 +169,7 @@ def test_a_router_gets_its_nat_by_patch(network: Running) -> None:
     live = network.ok("GET", f"{path}/router")["nats"][0]
     assert live["subnetworks"][0]["name"].startswith("https://www.googleapis.com/compute/v1/projects/")
     assert live["endpointTypes"] == ["ENDPOINT_TYPE_VM"]
-    network.done(network.ok("PATCH", f"{path}/router", {"nats": []}))
+    network.done(network.ok("PATCH", f"{path}/router", {"nats": [], "region": "us-east5", "network": "net"}))
     assert "nats" not in network.ok("GET", f"{path}/router")
 
 

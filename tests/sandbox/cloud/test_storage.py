@@ -121,3 +121,30 @@ def test_the_policy_of_a_bucket_is_replaced_under_its_etag(bucket: Running) -> N
     after = bucket.ok("PUT", f"{BUCKET}/iam", policy)
     assert after["etag"] != policy["etag"]
     assert bucket.call("PUT", f"{BUCKET}/iam", policy)[0] == 412
+
+
+def test_an_ip_filter_is_kept(fresh: Running) -> None:
+    wanted = {
+        "mode": "Enabled",
+        "publicNetworkSource": {"allowedIpCidrRanges": ["192.0.2.0/24"]},
+        "vpcNetworkSources": [
+            {"network": f"projects/{PROJECT}/global/networks/n", "allowedIpCidrRanges": ["10.0.0.0/8"]}
+        ],
+        "allowAllServiceAgentAccess": True,
+    }
+    made = fresh.ok("POST", f"{BUCKETS}?project={PROJECT}", {"name": "weights-1", "ipFilter": wanted})
+    assert made["ipFilter"] == fresh.ok("GET", BUCKET)["ipFilter"] == wanted
+    changed = fresh.ok("PATCH", BUCKET, {"ipFilter": {"mode": "Disabled"}})
+    assert changed["ipFilter"] == {**wanted, "mode": "Disabled"}
+    placed = {"name": "weights-2", "customPlacementConfig": {"dataLocations": ["US-EAST1", "US-WEST1"]}}
+    assert fresh.call("POST", f"{BUCKETS}?project={PROJECT}", placed)[0] == 501
+
+
+def test_a_reader_who_has_the_generation_gets_nothing(bucket: Running) -> None:
+    live = put(bucket, "one", b"x")["generation"]
+    assert bucket.call("GET", f"{BUCKET}/o/one?ifGenerationNotMatch={live}")[0] == 304
+    assert bucket.call("GET", f"{BUCKET}/o/one?ifGenerationMatch={live}&alt=media") == (200, b"x")
+    assert bucket.call("GET", f"{BUCKET}/o/one?ifGenerationMatch=1")[0] == 412
+    assert bucket.call("GET", f"{BUCKET}/o/one?generation=1")[0] == 404
+    status, _answer = bucket.call("POST", f"upload/{BUCKET}/o?name=two&ifGenerationMatch=0", data=b"y")
+    assert status == 200
