@@ -35,7 +35,6 @@ def main(words: Sequence[str]) -> int:
     if not words:
         print("make google NAME=VALUE ...")
         print("\n".join(f"  {name:10} {text}" for name, text in HELP.items()))
-        return REFUSED
     try:
         options = read(words)
         price = None if options.clean else estimate(options)
@@ -54,7 +53,7 @@ def main(words: Sequence[str]) -> int:
             confirm(options)
             return asyncio.run(whole(options, google, number, leftovers, directory.new(), price))
     except (Refused, KeyboardInterrupt) as error:
-        print(str(error) or "stopped, and nothing was done", file=sys.stderr)
+        print(str(error) or "stopped; make google CLEAN=1 removes what there may be", file=sys.stderr)
         return REFUSED
 
 

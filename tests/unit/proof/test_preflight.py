@@ -124,4 +124,6 @@ def test_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_anything_it_tells_its_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "STEPS" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "STEPS" in told.out
+    assert told.err.startswith("PROJECT: name the project")
