@@ -23,6 +23,10 @@ from .steps import STEPS
 DONE, FAILED, REFUSED, LEFT = 0, 1, 2, 3
 
 
+# Of a user, a supervisor, a terminal that is gone.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Stopped(Exception):
     """By Ctrl-C, or since the deadline has come."""
 
@@ -31,7 +35,6 @@ def main(words: Sequence[str]) -> int:
     if not words:
         print("make google NAME=VALUE ...")
         print("\n".join(f"  {name:10} {text}" for name, text in HELP.items()))
-        return REFUSED
     try:
         options = read(words)
         price = None if options.clean else estimate(options)
@@ -49,8 +52,8 @@ def main(words: Sequence[str]) -> int:
             tell(options, price, leftovers)
             confirm(options)
             return asyncio.run(whole(options, google, number, leftovers, directory.new(), price))
-    except Refused as error:
-        print(error, file=sys.stderr)
+    except (Refused, KeyboardInterrupt) as error:
+        print(str(error) or "stopped; make google CLEAN=1 removes what there may be", file=sys.stderr)
         return REFUSED
 
 
@@ -110,7 +113,7 @@ async def until_stopped(work: t.Coroutine[t.Any, t.Any, t.Any], seconds: float |
         reasons.append(reason)
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, stop, signal.Signals(number).name)
     timer = loop.call_later(seconds, stop, "the deadline has come") if seconds else None
     try:
@@ -120,7 +123,7 @@ async def until_stopped(work: t.Coroutine[t.Any, t.Any, t.Any], seconds: float |
     finally:
         if timer is not None:
             timer.cancel()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
 
 

@@ -29,7 +29,7 @@ Json = dict[str, t.Any]
 FEATURES = ("multiclusteringress", "multiclusterservicediscovery")
 # Beyond what the collection's own role enables: to ask what is enabled.
 SERVICES = ("serviceusage.googleapis.com",)
-# Where there may be no such number, and text of an error that speaks of it.
+# What every error says of a project that nobody pays for.
 BILLING = "billing"
 
 
@@ -172,7 +172,8 @@ class Google:
                 raise Refused("PROJECT", f"an API is off in {self._project}: {error.message}") from error
             raise Refused("PROJECT", f"{self._project} cannot be read: {error.message}") from error
         except CollectionError as error:
-            raise Refused("PROJECT", error.message) from error
+            option = "credentials" if error.details.get("api_status") == "UNAUTHENTICATED" else "PROJECT"
+            raise Refused(option, error.message) from error
 
 
 def services_of_role() -> list[str]:

@@ -32,6 +32,7 @@ WHOLE = "service"
 # Seconds from asking a play to end until it is ended.
 PATIENCE = 20.0
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_LIBC = ctypes.CDLL(None)
 
 
 class Players:
@@ -125,4 +126,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _die_with_parent() -> None:
     """Should we be killed, the play ends too; whatever survives that speaks to a recorder that is gone."""
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)
+    _LIBC.prctl(_DEATH_SIGNAL, signal.SIGTERM)

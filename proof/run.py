@@ -123,7 +123,11 @@ class Run:
     def _wanted(self) -> list[Made]:
         """What the journal says, what is called so, and what Google's controllers have made in the run's network."""
         run = self._journal.run
-        found = [*self._journal.made(), *self._google.named(run), *self._google.in_networks_of(run)]
+        found = self._journal.made()
+        try:
+            found += [*self._google.named(run), *self._google.in_networks_of(run)]
+        except Refused as error:
+            say(f"{error}; removing what the journal knows")
         return list(dict.fromkeys(found))
 
     def _left(self) -> list[Made]:
