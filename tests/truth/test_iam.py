@@ -8,15 +8,31 @@ from __future__ import annotations
 
 from tests.truth.gcloud import Gcloud
 
+ROLES = [
+    f"roles/{role}"
+    for role in (
+        "browser",
+        "compute.networkAdmin",
+        "compute.networkViewer",
+        "compute.securityAdmin",
+        "compute.viewer",
+        "container.admin",
+        "container.viewer",
+        "gkehub.admin",
+        "storage.admin",
+        "storage.objectViewer",
+    )
+]
+
 
 def test_every_binding_is_added_and_removed(gcloud: Gcloud) -> None:
     """gcloud sends etags in the URL-safe alphabet; of 20, some have a character that the alphabets spell apart."""
     account = gcloud("iam", "service-accounts", "create", "writer", "--display-name=Writer")
     member = f"serviceAccount:writer@{gcloud.project}.iam.gserviceaccount.com"
     assert account is None or account["displayName"] == "Writer"
-    for number in range(10):
-        binding = (f"--member={member}", f"--role=roles/custom.role{number}", "--condition=None")
+    for role in ROLES:
+        binding = (f"--member={member}", f"--role={role}", "--condition=None")
         policy = gcloud("projects", "add-iam-policy-binding", gcloud.project, *binding)
-        assert {"members": [member], "role": f"roles/custom.role{number}"} in policy["bindings"]
+        assert {"members": [member], "role": role} in policy["bindings"]
         policy = gcloud("projects", "remove-iam-policy-binding", gcloud.project, *binding)
-        assert f"roles/custom.role{number}" not in [entry["role"] for entry in policy["bindings"]]
+        assert role not in [entry["role"] for entry in policy["bindings"]]

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.truth.gcloud import Gcloud
 
 BUCKET = "gs://truth-weights"
+ROLES = ("admin", "objectAdmin", "objectCreator", "objectUser", "objectViewer")
 
 
 def test_a_bucket_with_labels_policy_and_objects(gcloud: Gcloud, tmp_path: Path) -> None:
@@ -23,12 +24,11 @@ def test_a_bucket_with_labels_policy_and_objects(gcloud: Gcloud, tmp_path: Path)
 
     gcloud("iam", "service-accounts", "create", "reader")
     member = f"--member=serviceAccount:reader@{gcloud.project}.iam.gserviceaccount.com"
-    for number in range(5):
-        gcloud("storage", "buckets", "add-iam-policy-binding", BUCKET, member, f"--role=roles/storage.custom{number}")
-    for number in range(5):
-        gcloud(
-            "storage", "buckets", "remove-iam-policy-binding", BUCKET, member, f"--role=roles/storage.custom{number}"
-        )
+    policy = ("storage", "buckets")
+    for role in ROLES:
+        gcloud(*policy, "add-iam-policy-binding", BUCKET, member, f"--role=roles/storage.{role}")
+    for role in ROLES:
+        gcloud(*policy, "remove-iam-policy-binding", BUCKET, member, f"--role=roles/storage.{role}")
 
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"weights")
