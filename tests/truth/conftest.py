@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +18,9 @@ import pytest
 import requests
 
 from tests.truth.gcloud import Gcloud
+from tests.truth.table import Finding, Note, note
+
+__all__ = ["note"]
 
 Json = dict[str, t.Any]
 
@@ -39,10 +41,12 @@ SERVICES = (
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Json]:
     """The status of a running sandbox: endpoints, token, project."""
-    command = [sys.executable, "-m", "sandbox", "--state-dir", str(tmp_path_factory.mktemp("sandbox"))]
+    command = [sys.executable, "-m", "tests.judged", "--state-dir", str(tmp_path_factory.mktemp("sandbox"))]
 
     def call(*arguments: str) -> str:
-        return subprocess.run([*command, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        done = subprocess.run([*command, *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     call("start", "--latency-scale", SCALE)
     try:
@@ -67,9 +71,21 @@ def enabled(sandbox: Json) -> Json:
 
 
 @pytest.fixture(scope="session")
-def gcloud(enabled: Json, tmp_path_factory: pytest.TempPathFactory) -> Gcloud:
-    """gcloud in that project."""
-    program = shutil.which("gcloud")
-    if program is None:
-        pytest.skip("gcloud is not on PATH")
-    return Gcloud(program, enabled, tmp_path_factory.mktemp("gcloud"))
+def fresh_gcloud(sandbox: Json, tmp_path_factory: pytest.TempPathFactory) -> Gcloud:
+    """gcloud in the sandbox's project as it is."""
+    return Gcloud(sandbox, tmp_path_factory.mktemp("gcloud"))
+
+
+@pytest.fixture(scope="session")
+def gcloud(enabled: Json, fresh_gcloud: Gcloud) -> Gcloud:
+    """gcloud in a project with the chain's APIs enabled."""
+    return fresh_gcloud
+
+
+@pytest.fixture(autouse=True)
+def _noted(request: pytest.FixtureRequest, note: Note) -> Iterator[None]:
+    """What gcloud was asked by a test is counted."""
+    yield
+    if "gcloud" in request.fixturenames:
+        for command in request.getfixturevalue("gcloud").taken():
+            note(Finding("gcloud", "other commands, from data to data", command, "as Google"))

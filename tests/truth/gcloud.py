@@ -20,9 +20,9 @@ TIMEOUT = 180.0
 class Gcloud:
     """``status``: what `python -m sandbox status --json` answers; ``home``: gcloud's configuration and the token."""
 
-    def __init__(self, program: str, status: Json, home: Path) -> None:
+    def __init__(self, status: Json, home: Path) -> None:
         self.project: str = status["project"]
-        self._program = program
+        self._taken: list[str] = []
         token = home / "token"
         token.touch(0o600)
         token.write_text(status["token"])
@@ -45,7 +45,7 @@ class Gcloud:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self._program, *arguments],
+            ["gcloud", *arguments],
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -62,10 +62,17 @@ class Gcloud:
         """Run a command that must succeed; returns what it prints."""
         done = self.run(*arguments)
         assert done.returncode == 0, f"gcloud {' '.join(arguments)}\n{done.stderr}"
+        self._taken.append(" ".join(["gcloud", *arguments[:4]]))
         return done.stdout
 
     def refused(self, *arguments: str) -> str:
         """Run a command that must fail; returns what it says."""
         done = self.run(*arguments)
         assert done.returncode != 0, f"gcloud {' '.join(arguments)} was not refused:\n{done.stdout}"
+        self._taken.append(" ".join(["gcloud", *arguments[:4]]))
         return done.stderr
+
+    def taken(self) -> list[str]:
+        """The commands that ended as they should since this was last asked."""
+        taken, self._taken = self._taken, []
+        return taken
