@@ -146,7 +146,7 @@ class Replay:
         """Let the operation finish before the next request, as the recorded client did."""
         name = str(body.get("name", ""))
         theirs = str(recorded.get("name", "")).rpartition("/")[2]
-        if "operation" in str(recorded.get("name")) and "$" not in theirs:
+        if theirs and "operation" in str(recorded.get("name")) and "$" not in theirs:
             self._names[theirs] = name.rpartition("/")[2]  # under which the next requests ask for it
         if body.get("kind") != "compute#operation" and "operation-" not in name:
             return
