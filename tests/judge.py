@@ -28,7 +28,7 @@ _ERROR = {"code", "message", "errors", "status", "details"}
 # The recordings of gkehub were made with v1beta1, which puts operations below their object and has one field more.
 _EXCUSED = (
     r"GET /gkehub/v1\w*/projects/[^/]+/locations/[^/]+/(memberships|features)/[^/]+/operations/.*",
-    r"gkehub\.projects\.locations\.memberships\.\w+: Membership\.infrastructureType: there is no such field",
+    r"gkehub\.projects\.locations\.memberships\.\w+: [\w.\[\]]+\.infrastructureType: there is no such field",
 )
 
 

@@ -8,21 +8,11 @@ from __future__ import annotations
 
 from tests.truth.gcloud import Gcloud
 
-ROLES = [
-    f"roles/{role}"
-    for role in (
-        "browser",
-        "compute.networkAdmin",
-        "compute.networkViewer",
-        "compute.securityAdmin",
-        "compute.viewer",
-        "container.admin",
-        "container.viewer",
-        "gkehub.admin",
-        "storage.admin",
-        "storage.objectViewer",
-    )
-]
+ROLES = (
+    *("roles/compute.networkViewer", "roles/compute.viewer", "roles/container.developer", "roles/container.viewer"),
+    *("roles/gkehub.viewer", "roles/iam.securityReviewer", "roles/logging.viewer", "roles/monitoring.viewer"),
+    *("roles/storage.objectUser", "roles/storage.objectViewer"),
+)
 
 
 def test_every_binding_is_added_and_removed(gcloud: Gcloud) -> None:

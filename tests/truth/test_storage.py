@@ -11,7 +11,6 @@ from pathlib import Path
 from tests.truth.gcloud import Gcloud
 
 BUCKET = "gs://truth-weights"
-ROLES = ("admin", "objectAdmin", "objectCreator", "objectUser", "objectViewer")
 
 
 def test_a_bucket_with_labels_policy_and_objects(gcloud: Gcloud, tmp_path: Path) -> None:
@@ -24,11 +23,9 @@ def test_a_bucket_with_labels_policy_and_objects(gcloud: Gcloud, tmp_path: Path)
 
     gcloud("iam", "service-accounts", "create", "reader")
     member = f"--member=serviceAccount:reader@{gcloud.project}.iam.gserviceaccount.com"
-    policy = ("storage", "buckets")
-    for role in ROLES:
-        gcloud(*policy, "add-iam-policy-binding", BUCKET, member, f"--role=roles/storage.{role}")
-    for role in ROLES:
-        gcloud(*policy, "remove-iam-policy-binding", BUCKET, member, f"--role=roles/storage.{role}")
+    for verb in ("add", "remove"):
+        for role in ("objectViewer", "objectCreator", "objectUser", "objectAdmin", "legacyObjectReader"):
+            gcloud("storage", "buckets", f"{verb}-iam-policy-binding", BUCKET, member, f"--role=roles/storage.{role}")
 
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"weights")
