@@ -28,7 +28,7 @@ _ERROR = {"code", "message", "errors", "status", "details"}
 # The recordings of gkehub were made with v1beta1, which puts operations below their object and has one field more.
 _EXCUSED = (
     r"GET /gkehub/v1\w*/projects/[^/]+/locations/[^/]+/(memberships|features)/[^/]+/operations/.*",
-    r"gkehub\.projects\.locations\.memberships\.\w+: Membership\.infrastructureType: there is no such field",
+    r"gkehub\.projects\.locations\.memberships\.\w+: [\w.\[\]]+\.infrastructureType: there is no such field",
 )
 
 
@@ -60,8 +60,8 @@ class Judge:
                 except web.RequestPayloadError:  # of another Content-Encoding than it says
                     given = b""
                 self._note("answer", self._answered(request, answer))
-                if answer.status < 400:  # what was refused may have been refused for this
-                    self._note("request", self._asked(request, given))
+                if answer.status != 400:  # which says that the request is not of its type
+                    self._note("request", self._asked(request, answer, given))
             return answer
 
         return judge
@@ -83,16 +83,16 @@ class Judge:
             self.judged[where.method.id] += 1
             yield from where.judge("answer", json.loads(body) if body else None)
 
-    def _asked(self, request: web.Request, given: bytes) -> Iterator[str]:
+    def _asked(self, request: web.Request, answer: web.Response, given: bytes) -> Iterator[str]:
         where = _Where.of(request)
         if where is None or where.upload:
             return
-        if where.method is None:
-            yield f"{request.method} {request.path}: Google has no such method"
-        else:
+        if where.method is not None:
             unknown = set(request.query) - where.method.query - _EVERYWHERE
             yield from (f"{where.method.id}: there is no parameter {name}" for name in sorted(unknown))
             yield from where.judge("request", _stated(json.loads(given)) if given else None)
+        elif answer.status < 400:
+            yield f"{request.method} {request.path}: Google has no such method"
 
 
 @dataclasses.dataclass(frozen=True)

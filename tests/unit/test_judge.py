@@ -78,7 +78,10 @@ def test_requests(verb: str, path: str, given: t.Any, says: list[str]) -> None:
 
 def test_what_was_refused_may_have_been_refused_for_this() -> None:
     refusal = {"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT"}}
-    assert judged("POST", f"{ZONE}/clusters", {"cluster": {"nam": "c"}}, refusal, 400) == ([], [])
+    wrong = {"cluster": {"nam": "c"}}
+    assert judged("POST", f"{ZONE}/clusters", wrong, refusal, 400) == ([], [])
+    refusal["error"]["code"] = 409
+    assert len(judged("POST", f"{ZONE}/clusters", wrong, refusal, 409)[1]) == 2
 
 
 def test_stopping_a_judged_sandbox_fails_where_the_judge_does(tmp_path: Path) -> None:
