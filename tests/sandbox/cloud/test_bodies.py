@@ -102,8 +102,8 @@ class Guarded:
     field: str = "etag"
 
 
-def policy(etag: str) -> Json:
-    return {"bindings": [{"role": "roles/viewer", "members": ["user:a@example.com"]}], "etag": etag}
+def policy(etag: str, role: str = "roles/viewer") -> Json:
+    return {"bindings": [{"role": role, "members": ["user:a@example.com"]}], "etag": etag}
 
 
 PROJECTS = f"cloudresourcemanager/v1/projects/{PROJECT}"
@@ -120,7 +120,7 @@ GUARDED = {
     "account policy": Guarded(
         ("POST", f"{ACCOUNT}:getIamPolicy"), ("POST", f"{ACCOUNT}:setIamPolicy"), lambda etag: {"policy": policy(etag)}
     ),
-    "bucket policy": Guarded(("GET", BUCKET), ("PUT", BUCKET), policy),
+    "bucket policy": Guarded(("GET", BUCKET), ("PUT", BUCKET), lambda etag: policy(etag, "roles/storage.objectViewer")),
     "account": Guarded(("GET", ACCOUNT), ("PUT", ACCOUNT), lambda etag: {"displayName": etag, "etag": etag}),
     "subnetwork": Guarded(
         ("GET", NODES),
