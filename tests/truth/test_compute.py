@@ -52,19 +52,6 @@ def test_the_network_of_the_chain(gcloud: Gcloud) -> None:
     )
     assert gcloud(*nats, "describe", "nat", "--router=egress", HERE)["logConfig"]["filter"] == "ERRORS_ONLY"
 
-    gcloud(compute, "addresses", "create", "one", "two", HERE, "--subnet=nodes")  # a batch
-    gcloud(compute, "addresses", "delete", "one", "two", HERE)
-    gcloud(compute, "addresses", "create", "world", "--global")
-    assert "world" in [one["name"] for one in gcloud(compute, "addresses", "list", "--global")]
-    gcloud(compute, "addresses", "delete", "world", "--global")
-    last = gcloud(compute, "operations", "list", f"--filter=region:{REGION}")[-1]["name"]
-    assert gcloud(compute, "operations", "describe", last, HERE)["status"] == "DONE"
-    for kind in ("instances", "instance-groups", "health-checks", "network-endpoint-groups", "forwarding-rules"):
-        gcloud(compute, kind, "list")
-    for kind in ("backend-services", "url-maps", "target-http-proxies"):
-        gcloud(compute, kind, "list")
-    assert "This sandbox does not have" in gcloud.run(compute, "disks", "list").stderr
-
     status = gcloud(compute, "routers", "get-status", "egress", HERE)
     assert [nat["name"] for nat in status["result"]["natStatus"]] == ["nat"]
     usable = gcloud(*subnets, "list-usable", f"--project={gcloud.project}")
@@ -79,3 +66,19 @@ def test_the_network_of_the_chain(gcloud: Gcloud) -> None:
     for name in ("nodes", "proxies"):
         gcloud(*subnets, "delete", name, HERE)
     gcloud(compute, "networks", "delete", "truth")
+
+
+def test_many_at_once_and_what_google_makes(gcloud: Gcloud) -> None:
+    compute = "compute"
+    gcloud(compute, "addresses", "create", "one", "two", HERE)  # a batch
+    gcloud(compute, "addresses", "delete", "one", "two", HERE)
+    gcloud(compute, "addresses", "create", "world", "--global")
+    assert "world" in [one["name"] for one in gcloud(compute, "addresses", "list", "--global")]
+    gcloud(compute, "addresses", "delete", "world", "--global")
+    last = gcloud(compute, "operations", "list", f"--filter=region:{REGION}")[-1]["name"]
+    assert gcloud(compute, "operations", "describe", last, HERE)["status"] == "DONE"
+    for kind in ("instances", "instance-groups", "health-checks", "network-endpoint-groups", "forwarding-rules"):
+        gcloud(compute, kind, "list")
+    for kind in ("backend-services", "url-maps", "target-http-proxies"):
+        gcloud(compute, kind, "list")
+    assert "This sandbox does not have" in gcloud.run(compute, "disks", "list").stderr
