@@ -70,7 +70,7 @@ gameday: env
 	$(BIN)/python -m pytest tests/gameday
 
 # A judge that is not here fails it before it begins. What of `make test` counts for the table runs along.
-TRUTH := tests/truth $(wildcard tests/sandbox/*/test_mistakes.py tests/sandbox/*/test_faults*.py)
+TRUTH := tests/truth $(wildcard tests/sandbox/*/test_mistakes.py tests/sandbox/*/test_*faults.py)
 truth: .venv/truth
 	$(BIN)/python -m pytest -p tests.truth.table -n 2 --dist loadscope $(if $(WITHOUT),--without '$(WITHOUT)',--keep-table) $(TRUTH)
 

@@ -90,7 +90,12 @@ class Judge:
         if where.method is not None:
             unknown = set(request.query) - where.method.query - _EVERYWHERE
             yield from (f"{where.method.id}: there is no parameter {name}" for name in sorted(unknown))
-            yield from where.judge("request", _stated(json.loads(given)) if given else None)
+            try:
+                sent = json.loads(given) if given else None
+            except ValueError:
+                yield f"{where.method.id}: a body that is no JSON"
+            else:
+                yield from where.judge("request", _stated(sent))
         elif answer.status < 400:
             yield f"{request.method} {request.path}: Google has no such method"
 
