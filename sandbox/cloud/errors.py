@@ -99,6 +99,11 @@ def no_permission(message: str = "The caller does not have permission") -> Refus
     return Refusal("PERMISSION_DENIED", message)
 
 
+def lacking(what: str) -> Refusal:
+    """What Google has and this sandbox does not: never a 404, which clients take for a resource that is absent."""
+    return Refusal("UNIMPLEMENTED", f"This sandbox does not have {what}; see docs/sandbox.md.")
+
+
 def internal() -> Refusal:
     return Refusal("INTERNAL", "Internal error encountered.")
 

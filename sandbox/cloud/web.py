@@ -14,12 +14,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from ..catalogue.apis import TITLES
+from ..catalogue.places import is_region, is_zone
+from ..catalogue.quotas import Quotas
 from ..faults import Faults, Place
 from ..interfaces import Json
 from ..interference import pass_through
 from ..latency import Latency
 from . import bodies
-from .catalogue import TITLES, is_region, is_zone
 from .engine import Engine
 from .errors import STATUSES, Refusal, Style, internal, invalid, service_disabled, unauthenticated
 from .store import Project, Store
@@ -61,6 +63,7 @@ class Platform:
     engine: Engine
     latency: Latency
     faults: Faults
+    quotas: Quotas = dataclasses.field(default_factory=Quotas)
 
 
 class Service:
@@ -75,6 +78,7 @@ class Service:
         self.engine = platform.engine
         self.latency = platform.latency
         self.faults = platform.faults
+        self.quotas = platform.quotas
 
     def routes(self) -> Sequence[Route]:
         """(method, path below the base, handler); the first match wins."""

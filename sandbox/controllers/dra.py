@@ -10,11 +10,11 @@ import re
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
+from sandbox.catalogue.machines import named
 from sandbox.client import DEVICE_CLASSES, RESOURCE_SLICES, Resource
 from sandbox.interfaces import CloudView, ClusterKey, Json
 
 from .cache import Cache, terminating
-from .machines import machine
 from .nodes import desired_nodes, has_driver, has_profile, live_pools
 
 DRIVER = "dra.net"
@@ -53,7 +53,7 @@ def resource_slices(cluster: Json, key: ClusterKey) -> list[Json]:
     """One ResourceSlice per Node of the pools with managed DRANET; the default interface is not allocatable."""
     slices = []
     for pool in live_pools(cluster):
-        kind = machine((pool.get("config") or {}).get("machineType") or "")
+        kind = named((pool.get("config") or {}).get("machineType") or "")
         if not managed(pool) or not kind.nics:
             continue
         for node in desired_nodes({**cluster, "nodePools": [pool]}, key):

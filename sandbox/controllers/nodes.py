@@ -11,11 +11,12 @@ import ipaddress
 import typing as t
 from collections.abc import Sequence
 
+from sandbox.catalogue.machines import DEFAULT, Machine, named
 from sandbox.client import NODES, PODS, Resource, now
 from sandbox.interfaces import CloudView, ClusterKey, Json
 
+from .allocatable import allocatable_cpu, allocatable_memory
 from .cache import Cache, terminating
-from .machines import Machine, allocatable_cpu, allocatable_memory, machine
 
 PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 DRIVER_LABEL = "cloud.google.com/gke-networking-dra-driver"
@@ -72,7 +73,7 @@ def _hosts(cluster: Json, key: ClusterKey, subnetworks: Sequence[Json]) -> t.Ite
 
 def _node(cluster: Json, pool: Json, zone: str, index: int, address: str | None) -> Json:
     config = pool.get("config") or {}
-    kind = machine(config.get("machineType") or "e2-medium")
+    kind = named(config.get("machineType") or "")
     group = _digest(cluster["name"], pool["name"], zone)[:8]
     suffix = _digest(cluster["name"], pool["name"], zone, str(index))[8:12]
     stem = "tpu" if kind.chips else f"{cluster['name']}-{pool['name']}"[:45].rstrip("-")  # 63 characters in all
@@ -97,7 +98,7 @@ def _digest(*parts: str) -> str:
 
 def _labels(pool: Json, zone: str, kind: Machine) -> dict[str, str]:
     config = pool.get("config") or {}
-    machine_type = config.get("machineType") or "e2-medium"
+    machine_type = config.get("machineType") or DEFAULT
     region = zone.rsplit("-", 1)[0]
     labels = {
         "beta.kubernetes.io/arch": "amd64",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.cloud.gkehub import GkeHub
+from sandbox.cloud.gkehub import Features
 from tests.integration.conftest import CloudServer
 from tests.module_runner import ModuleFailed, run_module
 
@@ -115,18 +115,18 @@ def test_a_lost_connection_is_mended_by_what_the_message_advises(
     wanted = {**cloud, **registration("east"), "recreate": True}
     run_module("fleet_feature", {**cloud, "name": "multiclusterservicediscovery", "memberships": ["east"]})
     assert not run_module("fleet_membership", wanted)["changed"], "nothing is lost"
-    rendered = GkeHub._rendered
+    rendered = Features._rendered
 
-    def lost(project: t.Any, document: Json) -> Json:
+    def lost(self: Features, project: t.Any, document: Json, version: str) -> Json:
         """A feature keeps saying so of the registration of that moment, as Google's controllers do."""
-        shown = copy.deepcopy(rendered(project, document))
+        shown = copy.deepcopy(rendered(self, project, document, version))
         for name, entry in shown.get("membershipStates", {}).items():
             if name.endswith("/east"):
                 entry["state"] = {"code": "ERROR", "description": "Lost connection", "updateTime": at}
         return shown
 
     at = run_module("fleet_membership", wanted)["membership"]["create_time"]
-    monkeypatch.setattr(GkeHub, "_rendered", staticmethod(lost))
+    monkeypatch.setattr(Features, "_rendered", lost)
     with pytest.raises(ModuleFailed, match=r"Lost connection.*fleet_membership with recreate: true"):
         feature = {"name": "multiclusterservicediscovery", "memberships": ["east"], "wait_timeout": 0}
         run_module("fleet_feature", {**cloud, **feature})
@@ -184,10 +184,10 @@ def test_the_life_of_the_ingress_feature(cloud: Json, cloud_server: CloudServer,
 
 def test_a_lost_connection_is_shown_with_its_remedy(cloud: Json, fleet: None, monkeypatch: pytest.MonkeyPatch) -> None:
     run_module("fleet_feature", {**cloud, **ingress("east", "east", "west")})
-    original = GkeHub._rendered
+    original = Features._rendered
 
-    def lost(project: t.Any, document: Json) -> Json:
-        answer = original(project, document)
+    def lost(self: Features, project: t.Any, document: Json, version: str) -> Json:
+        answer = original(self, project, document, version)
         states = {
             name: {"state": {"code": "ERROR", "description": "Lost connection"}} if name.endswith("/west") else state
             for name, state in answer.get("membershipStates", {}).items()
@@ -195,7 +195,7 @@ def test_a_lost_connection_is_shown_with_its_remedy(cloud: Json, fleet: None, mo
         return {**answer, "membershipStates": states}
 
     with monkeypatch.context() as patched:
-        patched.setattr(GkeHub, "_rendered", staticmethod(lost))
+        patched.setattr(Features, "_rendered", lost)
         with pytest.raises(ModuleFailed) as caught:
             run_module("fleet_feature", {**cloud, **ingress("east", "east", "west"), "wait_timeout": 1})
         # Who does not count holds nothing up.

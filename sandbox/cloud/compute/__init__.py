@@ -9,6 +9,20 @@ from __future__ import annotations
 from .groups import name_of as group_name
 from .links import LINK, full_link, lookup, reference
 from .networks import subnetworks
+from .offers import Offers
+from .reservations import count_used, nodes_of, reservation
 from .service import Compute
 
-__all__ = ["LINK", "Compute", "full_link", "group_name", "lookup", "reference", "subnetworks"]
+__all__ = [
+    "LINK",
+    "Compute",
+    "Offers",
+    "count_used",
+    "full_link",
+    "group_name",
+    "lookup",
+    "nodes_of",
+    "reference",
+    "reservation",
+    "subnetworks",
+]

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+from ...catalogue.places import region_of
 from ...interfaces import Json
-from ..catalogue import region_of
 from ..store import Project, fingerprint
 from .links import LINK
 

@@ -14,7 +14,7 @@ from ...interfaces import Json
 from ..bodies import Shape
 from ..errors import invalid
 from ..store import Project
-from . import addresses, networks, shapes
+from . import addresses, networks, reservations, shapes
 from .links import LINK, full_link
 
 NAME = re.compile(r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)")
@@ -30,7 +30,7 @@ class Kind:
 
     collection: str
     noun: str
-    scope: str  # "global" or "regions"
+    scope: str  # "global", "regions" or "zones"
     latency: str
     message: shapes.Message  # what a user may state
     mutable: frozenset[str]
@@ -154,6 +154,17 @@ KINDS: dict[str, Kind] = {
         mutable=fields("bgp bgpPeers interfaces nats description"),
         complete=addresses.router,
         users=nobody,
+    ),
+    "reservations": Kind(
+        collection="reservations",
+        noun="reservation",
+        scope="zones",
+        latency="address_insert",
+        message=shapes.RESERVATION,
+        server=shapes.RESERVATION_SERVER,
+        mutable=frozenset(),
+        complete=reservations.complete,
+        users=reservations.users,
     ),
 }
 

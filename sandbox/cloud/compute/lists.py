@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import re
 
+from ...catalogue.places import REGIONS, zones
 from ...interfaces import Json
-from ..catalogue import REGIONS
 from ..errors import invalid
 from ..store import page
 from ..web import Call
 from .kinds import Kind
 
 LINK = "https://www.googleapis.com/compute/v1/"
+# Scope of a kind -> the scopes of an aggregated list of it.
+SCOPES = {
+    "global": ["global"],
+    "regions": [f"regions/{region}" for region in REGIONS],
+    "zones": [f"zones/{zone}" for region in REGIONS for zone in zones(region)],
+}
 TERM = re.compile(
     r"^\(?\s*(?P<field>[\w.]+)\s*(?P<op>=|!=|:|\beq\b|\bne\b)\s*"
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s()]+)\s*\)?$"
@@ -37,7 +43,7 @@ def aggregated(call: Call, kind: Kind) -> Json:
     """Every scope of the project with the resources in it, or the warning that there are none."""
     path = f"projects/{call.project.id}/aggregated/{kind.collection}"
     scopes: Json = {}
-    for scope in ["global"] if kind.scope == "global" else [f"regions/{region}" for region in REGIONS]:
+    for scope in SCOPES[kind.scope]:
         folder = f"{scope}/{kind.collection}/"
         found = [document for name, document in call.project.compute.items() if name.startswith(folder)]
         found = filtered(found, call.query.get("filter", ""))

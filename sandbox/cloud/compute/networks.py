@@ -10,8 +10,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from ...catalogue.places import CLOSED_REGIONS, REGIONS
 from ...interfaces import Json
-from ..catalogue import REGIONS
 from ..errors import invalid
 from ..store import Project
 from .links import LINK, lookup, reference
@@ -230,4 +230,5 @@ def firewall(project: Project, document: Json, body: Json) -> None:
 def auto_ranges() -> list[tuple[str, str]]:
     """Region -> the range that an auto mode network has there."""
     blocks = ipaddress.ip_network(AUTO_RANGE).subnets(new_prefix=20)
-    return [(region, str(block)) for region, block in zip(REGIONS, blocks, strict=False)]
+    regions = (region for region in REGIONS if region not in CLOSED_REGIONS)
+    return [(region, str(block)) for region, block in zip(regions, blocks, strict=False)]

@@ -14,12 +14,14 @@ import contextlib
 import copy
 from collections.abc import Sequence
 
+from ...catalogue.places import REGIONS, is_region, is_zone, zones
+from ...catalogue.quotas import Quotas, metrics
 from ...interfaces import Json
 from ..bodies import same_bytes
-from ..catalogue import REGIONS, is_region, is_zone, zones
 from ..engine import Effect, Work, compute_name
 from ..errors import Refusal, invalid, not_found
 from ..store import Project, fingerprint, now
+from ..usage import used
 from ..web import Call, Route, Service
 from . import addresses, groups, kinds, lists, networks, shapes
 from .kinds import KINDS, Kind
@@ -102,7 +104,7 @@ class Compute(Service):
     async def _places(self, call: Call) -> Json:
         collection = call.params["collection"]
         names = list(REGIONS) if collection == "regions" else [zone for region in REGIONS for zone in zones(region)]
-        items = [place(call.project, collection, name) for name in names]
+        items = [place(call.project, collection, name, self.quotas) for name in names]
         kind = "compute#regionList" if collection == "regions" else "compute#zoneList"
         return lists.answer(call, kind, items, f"projects/{call.project.id}/{collection}")
 
@@ -110,7 +112,7 @@ class Compute(Service):
         collection, name = call.params["collection"], call.params["name"]
         if not (is_region(name) if collection == "regions" else is_zone(name)):
             raise missing(f"projects/{call.project.id}/{collection}/{name}")
-        return place(call.project, collection, name)
+        return place(call.project, collection, name, self.quotas)
 
     async def _group(self, call: Call) -> Json:
         zone, name = call.params["scope"].rpartition("/")[2], call.params["name"]
@@ -157,7 +159,7 @@ class Compute(Service):
             "selfLink": f"{LINK}projects/{project.id}/{scope}/{kind.collection}/{body['name']}",
         }
         if scope != "global":
-            document["region"] = f"{LINK}projects/{project.id}/{scope}"
+            document["zone" if scope.startswith("zones/") else "region"] = f"{LINK}projects/{project.id}/{scope}"
         return document
 
     async def _patch(self, call: Call) -> Json:
@@ -256,6 +258,8 @@ class Compute(Service):
             raise not_found(f"The requested URL {call.request.path} was not found on this server.")
         if scope == "regions" and not is_region(name):
             raise invalid(f"Invalid value for field 'region': '{name}'. Unknown region.", reason="invalid")
+        if scope == "zones" and not is_zone(name):
+            raise invalid(f"Invalid value for field 'zone': '{name}'. Unknown zone.", reason="invalid")
         return kind
 
     def _find(self, call: Call) -> Json:
@@ -346,8 +350,8 @@ def missing(resource: str) -> Refusal:
     return not_found(f"The resource '{resource}' was not found")
 
 
-def place(project: Project, collection: str, name: str) -> Json:
-    """A region or a zone."""
+def place(project: Project, collection: str, name: str, quotas: Quotas) -> Json:
+    """A region, with those quotas that have no dimension but it, or a zone."""
     link = f"{LINK}projects/{project.id}/"
     document: Json = {
         "kind": "compute#region" if collection == "regions" else "compute#zone",
@@ -360,7 +364,12 @@ def place(project: Project, collection: str, name: str) -> Json:
     }
     if collection == "regions":
         document["zones"] = [f"{link}zones/{zone}" for zone in zones(name)]
-        document["quotas"] = [{"metric": "CPUS", "limit": 2400.0, "usage": 0.0}]
+        now_used = used(project, name)
+        document["quotas"] = [
+            {"metric": metric, "limit": quotas.limit(name, metric), "usage": now_used.get(metric, 0.0)}
+            for metric in metrics()
+            if ":" not in metric
+        ]
     else:
         document["region"] = f"{link}regions/{name.rpartition('-')[0]}"
     return document

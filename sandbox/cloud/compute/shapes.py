@@ -97,6 +97,23 @@ ROUTER: Message = {
 }
 ROUTER_SERVER: Message = of(ANY, "nccGateway md5AuthenticationKeys")
 
+RESERVATION: Message = {
+    "specificReservationRequired": BOOL,
+    "specificReservation": {
+        **of(INT64, "count inUseCount assuredCount"),
+        "sourceInstanceTemplate": STRING,
+        "instanceProperties": {
+            **of(STRING, "machineType minCpuPlatform locationHint"),
+            "guestAccelerators": [{"acceleratorType": STRING, "acceleratorCount": INT32}],
+            "localSsds": [{"diskSizeGb": INT64, "interface": STRING}],
+        },
+    },
+    "shareSettings": OBJECT,
+    "reservationSharingPolicy": OBJECT,
+    **of(STRING, "deleteAtTime deploymentType schedulingType"),
+}
+RESERVATION_SERVER: Message = of(ANY, "commitment linkedCommitments resourceStatus satisfiesPzs resourcePolicies")
+
 # Bodies of the custom verbs.
 SET_LABELS: Message = {"labels": STRING_MAP, "labelFingerprint": BYTES}
 SET_PRIVATE_ACCESS: Message = {"privateIpGoogleAccess": BOOL}

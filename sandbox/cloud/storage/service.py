@@ -15,10 +15,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ...catalogue.places import REGIONS
 from ...interfaces import Json
 from .. import policies
 from ..bodies import same_bytes
-from ..catalogue import REGIONS
 from ..errors import Refusal, invalid, not_found
 from ..store import Project, now, page
 from ..web import Answer, Call, Platform, Route, Service, content

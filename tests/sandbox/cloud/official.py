@@ -18,7 +18,7 @@ from google.protobuf import json_format
 SOURCES = {"v1": container_v1, "v1beta1": container_v1beta1}
 # What GET answers, by the end of the path; every other method answers an Operation.
 MESSAGES = (
-    (r"/serverConfig", "ServerConfig"),
+    (r"/server[cC]onfig", "ServerConfig"),
     (r"/operations", "ListOperationsResponse"),
     (r"/operations/[^/]+", "Operation"),
     (r"/clusters", "ListClustersResponse"),
