@@ -111,6 +111,7 @@ def _accelerator_types(project: Project, zone: str) -> Iterable[Json]:
     for name, description, most in sorted(sold):
         yield {
             **_common(project, zone, "acceleratorTypes", "compute#acceleratorType", name),
+            "zone": f"{LINK}projects/{project.id}/zones/{zone}",
             "description": description,
             "maximumCardsPerInstance": most,
         }
