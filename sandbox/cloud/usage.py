@@ -2,7 +2,10 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How much of its quotas a project uses: all instances here are nodes of GKE."""
+"""How much of its quotas a project uses: all instances here are nodes of GKE, or reserved for them.
+
+Source: https://cloud.google.com/compute/docs/instances/reservations-overview#how-reservations-work
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,10 @@ EMPTY = ("ERROR", "STOPPING")
 
 
 def of_pool(pool: Json, nodes: int) -> dict[str, float]:
-    """Metric -> what this many nodes in each of the pool's zones take."""
+    """Metric -> what this many nodes in each of the pool's zones take; machines that are reserved are counted there."""
     config = pool["config"]
+    if config.get("reservationAffinity", {}).get("consumeReservationType") == "SPECIFIC_RESERVATION":
+        return {}
     attached = {
         accelerator["acceleratorType"]: int(accelerator["acceleratorCount"])
         for accelerator in config.get("accelerators", [])
@@ -40,4 +45,9 @@ def used(project: Project, region: str, *, without: Iterable[str] = ()) -> dict[
             if pool["status"] not in EMPTY and pool["selfLink"] not in without:
                 for metric, amount in of_pool(pool, pool.get("initialNodeCount", 0)).items():
                     total[metric] += amount
+    for path, document in project.compute.items():
+        if "/reservations/" in path and region_of(path.split("/")[1]) == region:
+            specific = document["specificReservation"]
+            for metric, amount in quotas.needs(named(specific["instanceProperties"]["machineType"]), {}).items():
+                total[metric] += amount * int(specific["count"])
     return total

@@ -23,7 +23,7 @@ def reservation(project: Project, zone: str, name: str) -> Json | None:
     return project.compute.get(f"zones/{zone}/reservations/{short.partition('/')[0]}")
 
 
-def complete(project: Project, document: Json, _body: Json) -> None:
+def complete(_project: Project, document: Json, _body: Json) -> None:
     zone, specific = document["zone"].rpartition("/")[2], document.get("specificReservation") or {}
     kind = specific.get("instanceProperties", {}).get("machineType", "").rpartition("/")[2]
     if int(specific.get("count") or 0) < 1:
@@ -37,10 +37,14 @@ def complete(project: Project, document: Json, _body: Json) -> None:
         )
     properties = {**specific["instanceProperties"], "machineType": kind}
     count = str(specific["count"])
-    document["specificReservation"] = {"count": count, "assuredCount": count, "instanceProperties": properties}
+    document["specificReservation"] = {
+        "count": count,
+        "assuredCount": count,
+        "inUseCount": "0",
+        "instanceProperties": properties,
+    }
     document.setdefault("specificReservationRequired", False)
     document["status"] = "READY"
-    count_used(project)
 
 
 def nodes_of(project: Project, zone: str, name: str, *, without: str = "") -> int:

@@ -131,8 +131,11 @@ def _check_autopilot(project: Project, key: ClusterKey, body: Json) -> None:
     components = body.get("monitoringConfig", {}).get("componentConfig", {"enableComponents": ["SYSTEM_COMPONENTS"]})
     if not components.get("enableComponents") or body.get("monitoringService") == "none":
         raise invalid("Autopilot clusters must have monitoring enabled.")
-    if body.get("nodePools") or body.get("nodeConfig", {}).get("machineType"):
-        raise invalid("Autopilot clusters do not support user-managed node pools.")
+    # gcloud container clusters create-auto states a default pool with nothing but scopes.
+    for pool in (*body.get("nodePools", []), {"config": body.get("nodeConfig", {})}):
+        own = defaults.AUTOPILOT_POOL["name"]
+        if pool.get("name", own) != own or pool.get("config", {}).get("machineType"):
+            raise invalid("Autopilot clusters do not support user-managed node pools.")
     if body.get("networkConfig", {}).get("datapathProvider", "ADVANCED_DATAPATH") != "ADVANCED_DATAPATH":
         raise invalid("Autopilot clusters must use GKE Dataplane V2 (ADVANCED_DATAPATH).")
     if body.get("workloadIdentityConfig", {}).get("workloadPool", project.pool_name) != project.pool_name:
@@ -142,9 +145,8 @@ def _check_autopilot(project: Project, key: ClusterKey, body: Json) -> None:
 def _add_pools(project: Project, document: Json, body: Json, *, autopilot: bool) -> None:
     given = body.get("nodePools")
     if autopilot:
-        pool = copy.deepcopy(defaults.AUTOPILOT_POOL)
-        pool["config"] |= {"serviceAccount": body.get("nodeConfig", {}).get("serviceAccount") or "default"}
-        given = [pool]
+        stated = given[0].get("config", {}) if given else body.get("nodeConfig", {})
+        given = [merged(defaults.AUTOPILOT_POOL, {"config": stated})]
     elif given and (body.get("nodeConfig") or body.get("initialNodeCount")):
         raise invalid("Cannot specify both nodePools and initialNodeCount or nodeConfig.")
     elif not given:

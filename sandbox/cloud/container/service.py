@@ -172,6 +172,8 @@ class Container(Gke):
         set_status(document, "RECONCILING")
 
         async def change() -> None:
+            if "fleet" not in wanted:
+                self._hub.unregister_cluster(call.project, document)
             document.clear()
             document.update(wanted)
             set_status(document, "RUNNING")

@@ -49,10 +49,15 @@ class GkeHub(Hub):
             self._members_changed(project)
         return name
 
-    def cluster_deleted(self, project: Project, key: ClusterKey, cluster: Json) -> None:
-        """GKE's own membership goes with its cluster; one that a user made remains and misses it."""
+    def unregister_cluster(self, project: Project, cluster: Json) -> None:
+        """GKE's own membership goes with its cluster, or when the cluster leaves the fleet."""
         own = cluster.get("fleet", {}).get("membership", "").removeprefix("//gkehub.googleapis.com/")
         project.memberships.pop(own, None)
+        self._members_changed(project)
+
+    def cluster_deleted(self, project: Project, key: ClusterKey, cluster: Json) -> None:
+        """A membership that a user made remains and misses its cluster."""
+        self.unregister_cluster(project, cluster)
         for document in project.memberships.values():
             given = document["endpoint"].get("gkeCluster", {}).get("resourceLink", "")
             link = memberships.RESOURCE_LINK.fullmatch(given)

@@ -112,6 +112,10 @@ def test_an_update_changes_one_thing(cloud: Running) -> None:
     assert cluster["releaseChannel"] == {"channel": "REGULAR"}
     assert cluster["nodePools"][0]["autoscaling"] == {"enabled": True, "maxNodeCount": 3}
     assert cluster["fleet"]["membership"].endswith("/locations/us-east5/memberships/c1")
+    member = cluster["fleet"]["membership"].replace("//gkehub.googleapis.com/", "gkehub/v1/")
+    assert cloud.ok("GET", member)["state"] == {"code": "READY"}
+    cloud.done(cloud.ok("PUT", CLUSTER, {"update": {"desiredFleet": {"project": ""}}}))
+    assert "fleet" not in cloud.ok("GET", CLUSTER) and cloud.call("GET", member)[0] == 404
     stale = {"desiredReleaseChannel": {"channel": "RAPID"}, "etag": "AAAA"}
     assert "etag" in message(cloud.call("PUT", CLUSTER, {"update": stale}), 409)
 
