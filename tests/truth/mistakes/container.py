@@ -60,8 +60,8 @@ def update(title: str, kind: str, source: str, message: str, change: Json, **mor
 NAMES = (
     cluster("a cluster in capitals", "name", DISCOVERY, r'"cluster\.name": "Upper"', name="Upper"),
     cluster("a cluster of 41 characters", "name", DISCOVERY, r"cluster\.name", name="c" * 41),
-    cluster("a place that there is not", "name", DISCOVERY, r'"us-east9-a"', location="us-east9-a"),
-    cluster("zones of another region", "name", DISCOVERY, r'"us-east1-b".*"us-east5"', locations=["us-east1-b"]),
+    cluster("a place that there is not", "place", DISCOVERY, r'"us-east9-a"', location="us-east9-a"),
+    cluster("zones of another region", "place", DISCOVERY, r'"us-east1-b".*"us-east5"', locations=["us-east1-b"]),
     cluster("no nodes at all", "name", DISCOVERY, r"initial_node_count", initialNodeCount=None),
     cluster(
         "two pools of one name",

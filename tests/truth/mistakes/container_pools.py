@@ -716,7 +716,7 @@ NAMES = (
     pool("a name in capitals", "name", DISCOVERY, r"node_pool\.name", name="Pool"),
     pool(
         "a pool in a zone of elsewhere",
-        "name",
+        "place",
         DISCOVERY,
         r'"europe-west4-a".*"us-east5"',
         locations=["europe-west4-a"],
