@@ -10,14 +10,13 @@ from collections.abc import Sequence
 
 from sandbox.catalogue.machines import DEFAULT, Machine, named
 from sandbox.client import NODES, PODS, Resource, now
-from sandbox.instances import Instance, instances
+from sandbox.instances import PROFILE_LABEL, Instance, instances
 from sandbox.interfaces import CloudView, ClusterKey, Json
 
 from .allocatable import allocatable_cpu, allocatable_memory
 from .cache import Cache, terminating
 from .quantities import amounts
 
-PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 DRIVER_LABEL = "cloud.google.com/gke-networking-dra-driver"
 POOL_LABEL = "cloud.google.com/gke-nodepool"
 

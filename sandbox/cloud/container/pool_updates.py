@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 
 from ...catalogue import tpus
 from ...catalogue.machines import named
+from ...instances import PROFILE_LABEL
 from ...interfaces import Json
 from ..errors import Refusal, invalid
 from ..store import Project
 from . import admission, versions
 from .documents import merged, put
-from .pools import KUBELET, PROFILE_LABEL, node_image
+from .pools import KUBELET, node_image
 
 # Field of UpdateNodePoolRequest -> (where in the pool, key within the field's own wrapper or "").
 PLACES = {

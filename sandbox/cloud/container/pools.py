@@ -10,7 +10,7 @@ import copy
 import math
 
 from ...catalogue import machines
-from ...instances import group_name
+from ...instances import PROFILE_LABEL, group_name
 from ...interfaces import Json
 from ..compute import LINK, reference
 from ..errors import Refusal
@@ -18,7 +18,6 @@ from ..store import Project, fingerprint
 from . import admission, defaults, versions
 from .documents import fields, merged
 
-PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 KUBELET: Json = {"insecureKubeletReadonlyPortEnabled": False, "maxParallelImagePulls": 2}
 MANAGEMENT: Json = {"autoRepair": True, "autoUpgrade": True}
 DEFAULT_PODS = "110"
