@@ -126,12 +126,16 @@ class Service:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                authenticate(request, token)
+                self.authenticate(request, token)
             except Refusal as error:
                 return respond(error.body(self.style), error.code)
             return await pass_through(self.faults, self._where(request), request, self._broken, lambda: handle(request))
 
         return answer
+
+    def authenticate(self, request: web.Request, token: str) -> None:
+        """Raises Refusal 401."""
+        authenticate(request, token)
 
     def _where(self, request: web.Request) -> Place:
         path = request.path.removeprefix(f"/{self.base}")
