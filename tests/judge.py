@@ -115,7 +115,7 @@ class _Where:
     @classmethod
     def of(cls, request: web.Request) -> _Where | None:
         """None for downloads, and for what is the sandbox's own."""
-        parts = re.fullmatch(r"(/upload)?/(\w+)/(v\d\w*)/(.*)", request.rel_url.raw_path)
+        parts = re.fullmatch(r"((?:/resumable)?/upload)?/(\w+)/(v\d\w*)/(.*)", request.rel_url.raw_path)
         if parts is None or request.query.get("alt") == "media":
             return None
         upload, service, version, path = parts.groups()

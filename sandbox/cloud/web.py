@@ -175,9 +175,14 @@ def authenticate(request: web.Request, token: str) -> None:
         raise unauthenticated()
 
 
+def is_upload(path: str) -> bool:
+    """Two paths lead to the same; https://www.googleapis.com/discovery/v1/apis/storage/v1/rest has both."""
+    return path.startswith(("/upload/", "/resumable/upload/"))
+
+
 async def read_body(request: web.Request) -> Json:
     """The JSON object in the body, {} when there is none; other media are left for the handler to read."""
-    if not request.body_exists or request.path.startswith("/upload/"):
+    if not request.body_exists or is_upload(request.path):
         return {}
     return bodies.decode(await content(request))
 

@@ -65,7 +65,7 @@ class Changing:
         known.fields = {field: fields[field] for field in sorted(fields) if fields[field]}
         known.metageneration += 1
         known.updated = now()
-        return await self._objects.describe(bucket, name)
+        return await self._objects.describe(call.request, bucket, name)
 
     async def copy(self, call: Call) -> Json:
         _source, known = self._source(call)
@@ -117,7 +117,7 @@ class Changing:
         if body.get("deleteSourceObjects"):
             for part in {part for part, _known in parts} - {name}:
                 self._objects.remove(bucket, part)
-        return await self._objects.describe(bucket, name)
+        return await self._objects.describe(call.request, bucket, name)
 
     def _component(self, bucket: str, source: Json) -> Known:
         name, generation = source.get("name", ""), source.get("generation", "0")
@@ -153,7 +153,7 @@ class Changing:
                 *(bucket, name, content, metadata, call.query), hashes=known.hashes, components=known.components
             )
         await self._objects.hashed(bucket, name, made)
-        return shown(bucket, name, made)
+        return shown(call.request, bucket, name, made)
 
 
 def _limit(text: str) -> int:

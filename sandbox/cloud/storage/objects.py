@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import google_crc32c
+from aiohttp import web
 
 from ...interfaces import Json
 from .. import bodies
@@ -35,7 +36,6 @@ from ..store import Store, fingerprint, now
 from . import buckets, shapes
 
 LINK = "https://www.googleapis.com/storage/v1/"
-MEDIA_LINK = "https://storage.googleapis.com/download/storage/v1/"
 LONGEST_NAME = 1024  # bytes; https://cloud.google.com/storage/docs/objects#naming
 LONGEST_FILE = 255  # bytes of a file's name on Linux
 BLOCK = 1024 * 1024  # bytes of a file in memory at once
@@ -202,11 +202,11 @@ class Objects:
             parent.rmdir()
         self._store.changed()
 
-    async def describe(self, bucket: str, name: str) -> Json:
+    async def describe(self, request: web.Request, bucket: str, name: str) -> Json:
         """The object as Google answers it. Raises Refusal 404."""
         known = self.find(bucket, name)
         await self.hashed(bucket, name, known)
-        return shown(bucket, name, known)
+        return shown(request, bucket, name, known)
 
     async def hashed(self, bucket: str, name: str, known: Known) -> Json:
         if known.hashes is None:
@@ -272,10 +272,11 @@ def hash_file(file: Path) -> Json:
     return {"crc32c": base64.b64encode(crc.digest()).decode(), "md5Hash": base64.b64encode(md5.digest()).decode()}
 
 
-def shown(bucket: str, name: str, known: Known) -> Json:
+def shown(request: web.Request, bucket: str, name: str, known: Known) -> Json:
     """The object with ``known.hashes``; a composite one has no md5Hash.
 
-    https://cloud.google.com/storage/docs/composite-objects#metadata
+    https://cloud.google.com/storage/docs/composite-objects#metadata. The mediaLink leads to where the request went:
+    Google's clients follow it with their token.
     """
     path = f"b/{bucket}/o/{urllib.parse.quote(name, safe='')}"
     hashes = dict(known.hashes or {})
@@ -286,7 +287,7 @@ def shown(bucket: str, name: str, known: Known) -> Json:
         "kind": "storage#object",
         "id": f"{bucket}/{name}/{known.generation}",
         "selfLink": f"{LINK}{path}",
-        "mediaLink": f"{MEDIA_LINK}{path}?generation={known.generation}&alt=media",
+        "mediaLink": f"{request.scheme}://{request.host}/download/storage/v1/{path}?generation={known.generation}&alt=media",
         "name": name,
         "bucket": bucket,
         "generation": known.generation,

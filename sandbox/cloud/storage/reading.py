@@ -46,7 +46,7 @@ class Reading:
         for _entry, name in entries:
             if name is not None and (known := self._objects.look(bucket, name)):
                 await self._objects.hashed(bucket, name, known)
-                items.append(shown(bucket, name, known))
+                items.append(shown(call.request, bucket, name, known))
         answer: Json = {"kind": "storage#objects"}
         answer |= {"prefixes": prefixes} if prefixes else {}
         return answer | ({"items": items} if items else {}) | ({"nextPageToken": token} if token else {})
@@ -57,7 +57,7 @@ class Reading:
             return (
                 web.Response(status=304)
                 if known is None
-                else await self._objects.describe(call.params["bucket"], call.params["object"])
+                else await self._objects.describe(call.request, call.params["bucket"], call.params["object"])
             )
         try:
             known = self._find(call)

@@ -31,7 +31,7 @@ class Storage(Service):
     name = "storage.googleapis.com"
     base = ""
     style = "apps"
-    roots = ("storage/", "upload/storage/", "download/storage/")
+    roots = ("storage/", "upload/storage/", "resumable/upload/storage/", "download/storage/")
 
     def __init__(self, platform: Platform, *, directory: Path) -> None:
         super().__init__(platform)
@@ -44,6 +44,15 @@ class Storage(Service):
         many = "storage/v1/b"
         one = f"{many}/{{bucket}}"
         named = f"{one}/o/{{object}}"  # a slash in a name is %2F in a path
+        uploads = [
+            (method, f"{way}/{one}/o", act)
+            for way in ("upload", "resumable/upload")
+            for method, act in (
+                ("POST", self._uploads.insert),
+                ("PUT", self._uploads.append),
+                ("DELETE", self._uploads.cancel),
+            )
+        ]
         to = "b/{toBucket}/o/{toObject}"
         return (
             ("GET", many, self._list),
@@ -66,9 +75,7 @@ class Storage(Service):
             ("POST", f"{named}/compose", self._changing.compose),
             ("POST", f"{named}/copyTo/{to}", self._changing.copy),
             ("POST", f"{named}/rewriteTo/{to}", self._changing.rewrite),
-            ("POST", f"upload/{one}/o", self._uploads.insert),
-            ("PUT", f"upload/{one}/o", self._uploads.append),
-            ("DELETE", f"upload/{one}/o", self._uploads.cancel),
+            *uploads,
         )
 
     def path(self, name: str) -> Path | None:

@@ -24,7 +24,7 @@ from aiohttp import web
 from ...interfaces import Json
 from .. import bodies
 from ..errors import Refusal, invalid, lacking, not_found
-from ..web import Answer, Call, content
+from ..web import Answer, Call, content, is_upload
 from . import buckets
 from .objects import BLOCK, USUAL_TYPE, Objects, hash_file, read_metadata, shown
 
@@ -60,7 +60,7 @@ class Session:
 
 
 class Uploads:
-    """The handlers of /upload; sessions last as long as the sandbox."""
+    """The handlers of /upload and /resumable/upload; sessions last as long as the sandbox."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -68,7 +68,7 @@ class Uploads:
 
     def vouches(self, request: web.Request) -> bool:
         """Whether a request is to the URI of a session, which who knows it may use without a token."""
-        return request.path.startswith("/upload/") and request.query.get("upload_id") in self._sessions
+        return is_upload(request.path) and request.query.get("upload_id") in self._sessions
 
     async def insert(self, call: Call) -> Answer:
         if "upload_id" in call.query:  # Google's client for Go sends chunks by POST
@@ -159,7 +159,7 @@ class Uploads:
                         f'Provided {words} "{given}" doesn\'t match calculated {words} "{hashes[field]}".'
                     )
         made = self._objects.place(target.bucket, target.name, data, target.metadata, target.query, hashes=hashes)
-        return shown(target.bucket, target.name, made)
+        return shown(request, target.bucket, target.name, made)
 
 
 class Rejected(Exception):

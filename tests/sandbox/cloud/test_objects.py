@@ -196,8 +196,7 @@ def test_objects_are_composed_in_order(bucket: Running) -> None:
     assert bucket.call("POST", f"{to}?ifGenerationMatch=0", {"sourceObjects": [{"name": "b"}]})[0] == 412
 
 
-def test_what_was_said_of_an_object_is_not_said_of_its_lists_alone(bucket: Running) -> None:
-    """What Google has below an object and the sandbox does not is no object of that name."""
+def test_what_google_has_below_an_object_is_lacking_and_no_other_object(bucket: Running) -> None:
     put(bucket, "one")
     assert bucket.call("GET", f"{BUCKET}/o/one/acl")[0] == 501
     assert bucket.call("GET", f"{BUCKET}/o/one%2Facl")[0] == 404
