@@ -30,14 +30,14 @@ from .store import Store
 from .view import View
 from .web import Platform, authenticate, refused_early, respond
 
-LARGEST_BODY = 64 * 1024 * 1024
+LARGEST_BODY = 64 * 1024 * 1024  # bytes, but for what is uploaded, which is not read as a whole
 
 
 class Cloud:
     """A Google Cloud with one project, ``project``; more can be made through cloudresourcemanager.
 
     ``prefix``: the sandbox's loopback block ("127.20"), from which clusters get their Pod ranges;
-    ``directory``: where the buckets' objects lie; ``runtime``: makes clusters real; ``quotas``: of every project.
+    ``directory``: where the objects of buckets lie; ``runtime``: makes clusters real; ``quotas``: of every project.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Cloud:
         self._store = Store(project)
         self._engine = Engine(self._store, faults)
         platform = Platform(self._store, self._engine, latency, faults, quotas or Quotas())
-        storage = Storage(platform, directory=directory / "buckets")
+        storage = Storage(platform, directory=directory)
         hub = GkeHub(platform)
         compute = Compute(platform)
         usage = ServiceUsage(platform, compute=compute)

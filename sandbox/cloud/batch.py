@@ -30,7 +30,7 @@ LINE = re.compile(r"(?P<method>[A-Z]+) (?:https?://[^/]+)?(?P<path>/(?!/)\S*)(?:
 
 def install(app: web.Application, bases: Collection[str]) -> None:
     """``bases``: of the services, "compute/". Batches come to /batch, /batch/SERVICE/VERSION or /SERVICE/batch."""
-    known = tuple(f"/{base}" for base in bases) + ("/storage/", "/upload/", "/download/")
+    known = tuple(f"/{base}" for base in bases) + ("/storage/", "/upload/", "/resumable/", "/download/")
 
     async def answer(request: web.Request) -> web.StreamResponse:
         base = request.match_info.get("api", "")

@@ -130,12 +130,16 @@ class Service:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                authenticate(request, token)
+                self.authenticate(request, token)
             except Refusal as error:
                 return respond(error.body(self.style), error.code)
             return await pass_through(self.faults, self._where(request), request, self._broken, lambda: handle(request))
 
         return answer
+
+    def authenticate(self, request: web.Request, token: str) -> None:
+        """Raises Refusal 401."""
+        authenticate(request, token)
 
     def _where(self, request: web.Request) -> Place:
         path = request.path.removeprefix(f"/{self.base}")
@@ -175,9 +179,14 @@ def authenticate(request: web.Request, token: str) -> None:
         raise unauthenticated()
 
 
+def is_upload(path: str) -> bool:
+    """Two paths lead to the same; https://www.googleapis.com/discovery/v1/apis/storage/v1/rest has both."""
+    return path.startswith(("/upload/", "/resumable/upload/"))
+
+
 async def read_body(request: web.Request) -> Json:
     """The JSON object in the body, {} when there is none; other media are left for the handler to read."""
-    if not request.body_exists or request.path.startswith("/upload/"):
+    if not request.body_exists or is_upload(request.path):
         return {}
     return bodies.decode(await content(request))
 

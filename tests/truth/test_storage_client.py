@@ -102,6 +102,17 @@ def upload_file(storage: Storage) -> object:
     return storage.blob.upload_from_filename(str(file))
 
 
+def upload_in_chunks(storage: Storage) -> bool:
+    """Each chunk is a request of its own; the client compares the checksum with that which the answer says."""
+    blob = storage.client.bucket(BUCKET).blob("gemma/chunks", chunk_size=256 * 1024)
+    blob.upload_from_file(io.BytesIO(b"0123456789" * 100_000), checksum="crc32c")
+    target = io.BytesIO()
+    blob.download_to_file(target, start=999_990)
+    size = storage.bucket.get_blob("gemma/chunks").size
+    blob.delete()
+    return (size, target.getvalue()) == (1_000_000, b"0123456789")
+
+
 def set_metadata(way: str) -> Callable[[Storage], t.Any]:
     def act(storage: Storage) -> t.Any:
         blob = storage.bucket.get_blob(OBJECT)
@@ -140,6 +151,7 @@ STEPS = (
     ("Bucket", Step("list_notifications", lambda s: list(s.bucket.list_notifications()))),
     ("Blob", Step("upload_from_string", lambda s: s.blob.upload_from_string("{}"))),
     ("Blob", Step("upload_from_file", lambda s: s.blob.upload_from_file(io.BytesIO(b"{}"), size=2))),
+    ("Blob", Step("upload_from_file", upload_in_chunks, true)),
     ("Blob", Step("upload_from_filename", upload_file)),
     ("Blob", Step("create_resumable_upload_session", lambda s: s.blob.create_resumable_upload_session(size=2))),
     ("Blob", Step("exists", lambda s: s.blob.exists(), true)),

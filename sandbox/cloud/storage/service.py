@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""storage v1: buckets, their IAM policies, and objects that are files in the bucket's directory."""
+"""storage v1: buckets and their IAM policies; reading.py, changing.py and uploads.py have what is done to objects."""
 
 from __future__ import annotations
 
@@ -17,28 +17,43 @@ from aiohttp import web
 from ...interfaces import Json
 from .. import policies
 from ..bodies import same_bytes
-from ..errors import Refusal, invalid, lacking, not_found, precondition_failed
+from ..errors import Refusal, invalid, precondition_failed
 from ..store import Project, now, page
-from ..web import Answer, Call, Platform, Route, Service, content
-from . import buckets, objects, shapes
-
-LINK = "https://www.googleapis.com/storage/v1/"
+from ..web import Answer, Call, Platform, Route, Service
+from . import buckets, shapes
+from .changing import Changing
+from .objects import LINK, Objects
+from .reading import Reading
+from .uploads import Uploads
 
 
 class Storage(Service):
     name = "storage.googleapis.com"
     base = ""
     style = "apps"
-    roots = ("storage/", "upload/storage/", "download/storage/")
+    roots = ("storage/", "upload/storage/", "resumable/upload/storage/", "download/storage/")
 
     def __init__(self, platform: Platform, *, directory: Path) -> None:
         super().__init__(platform)
-        self._directory = directory
+        self._objects = Objects(platform.store, directory)
+        self._reading = Reading(self._objects)
+        self._changing = Changing(self._objects)
+        self._uploads = Uploads(self._objects)
 
     def routes(self) -> Sequence[Route]:
         many = "storage/v1/b"
         one = f"{many}/{{bucket}}"
-        named = f"{one}/o/{{object:.+}}"
+        named = f"{one}/o/{{object}}"  # a slash in a name is %2F in a path
+        uploads = [
+            (method, f"{way}/{one}/o", act)
+            for way in ("upload", "resumable/upload")
+            for method, act in (
+                ("POST", self._uploads.insert),
+                ("PUT", self._uploads.append),
+                ("DELETE", self._uploads.cancel),
+            )
+        ]
+        to = "b/{toBucket}/o/{toObject}"
         return (
             ("GET", many, self._list),
             ("POST", many, self._create),
@@ -51,16 +66,26 @@ class Storage(Service):
             ("GET", f"{one}/iam/testPermissions", self._test_permissions),
             ("GET", f"{one}/storageLayout", self._layout),
             ("GET", f"{one}/managedFolders", self._list_folders),
-            ("GET", f"{one}/o", self._list_objects),
-            ("GET", named, self._get_object),
-            ("DELETE", named, self._delete_object),
-            ("GET", "download/" + named, self._get_object),
-            ("POST", f"upload/{one}/o", self._upload),
+            ("GET", f"{one}/o", self._reading.listed),
+            ("GET", named, self._reading.get),
+            ("GET", f"download/{named}", self._reading.get),
+            ("PATCH", named, self._changing.update),
+            ("PUT", named, self._changing.update),
+            ("DELETE", named, self._changing.delete),
+            ("POST", f"{named}/compose", self._changing.compose),
+            ("POST", f"{named}/copyTo/{to}", self._changing.copy),
+            ("POST", f"{named}/rewriteTo/{to}", self._changing.rewrite),
+            *uploads,
         )
 
     def path(self, name: str) -> Path | None:
         """The directory of an existing bucket."""
-        return self._directory / name if name in self.store.buckets else None
+        return self._objects.folder(name) if name in self.store.buckets else None
+
+    def authenticate(self, request: web.Request, token: str) -> None:
+        """The URI of an upload is a credential of its own: a token is looked at only where a client sends one."""
+        if "Authorization" in request.headers or not self._uploads.vouches(request):
+            super().authenticate(request, token)
 
     # Buckets
 
@@ -96,7 +121,7 @@ class Storage(Service):
             )
         document = self._document(call.project, name, body)
         buckets.complete(document)
-        (self._directory / name).mkdir(parents=True, exist_ok=True)
+        self._objects.folder(name).mkdir(parents=True, exist_ok=True)
         self.store.buckets[name] = document
         self._set_legacy_roles(call.project, name)
         self.store.changed()
@@ -165,20 +190,16 @@ class Storage(Service):
     async def _delete(self, call: Call) -> Answer:
         document = self._find(call)
         self._check_generation(call, document)
-        folder = self._directory / document["name"]
-        if any(True for _unused in objects.files(folder)):
+        if any(True for _unused in self._objects.names(document["name"])):
             raise Refusal("CONFLICT", "The bucket you tried to delete is not empty.")
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._objects.folder(document["name"]), ignore_errors=True)
         del self.store.buckets[document["name"]]
         self.store.policies.pop(f"bucket/{document['name']}", None)
         self.store.changed()
         return web.Response(status=204)
 
     def _find(self, call: Call) -> Json:
-        found = self.store.buckets.get(call.params["bucket"])
-        if found is None:
-            raise not_found("The specified bucket does not exist.")
-        return found
+        return self._objects.bucket(call.params["bucket"])
 
     @staticmethod
     def _check_generation(call: Call, document: Json) -> None:
@@ -248,8 +269,6 @@ class Storage(Service):
         policies.check_permissions(asked)
         return {"kind": "storage#testIamPermissionsResponse", "permissions": asked}
 
-    # Objects
-
     async def _layout(self, call: Call) -> Json:
         document = self._find(call)
         place = {key: document[key] for key in ("location", "locationType")}
@@ -259,65 +278,6 @@ class Storage(Service):
         """Managed folders cannot be made here, so there is none; gcloud asks before it deletes a bucket."""
         self._find(call)
         return {"kind": "storage#managedFolders"}
-
-    async def _list_objects(self, call: Call) -> Json:
-        folder = self._folder(call)
-        prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
-        prefixes: set[str] = set()
-        items: list[Json] = []
-        for name in sorted(objects.files(folder)):
-            if not name.startswith(prefix):
-                continue
-            head, cut, _rest = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
-            if cut:
-                prefixes.add(prefix + head + cut)
-            else:
-                items.append(objects.describe(folder, name))
-        chosen, token = page(items, call.query, size="maxResults", default=1000)
-        answer: Json = {"kind": "storage#objects"}
-        answer |= {"prefixes": sorted(prefixes)} if prefixes else {}
-        return answer | ({"items": chosen} if chosen else {}) | ({"nextPageToken": token} if token else {})
-
-    async def _get_object(self, call: Call) -> Answer:
-        folder, name = self._folder(call), call.params["object"]
-        file = objects.existing(folder, name)
-        if objects.unchanged(folder, name, call.query):
-            return web.Response(status=304)
-        if call.query.get("alt") == "media" or call.request.path.startswith("/download/"):
-            return web.FileResponse(file)
-        return objects.describe(folder, name)
-
-    async def _delete_object(self, call: Call) -> Answer:
-        folder = self._folder(call)
-        file = objects.existing(folder, call.params["object"])
-        objects.check_conditions(folder, call.params["object"], call.query)
-        file.unlink()
-        for parent in file.parents:
-            if parent == folder or any(parent.iterdir()):
-                break
-            parent.rmdir()
-        return web.Response(status=204)
-
-    async def _upload(self, call: Call) -> Json:
-        kind = call.query.get("uploadType", "media")
-        data, name = await content(call.request), call.query.get("name", "")
-        if kind == "multipart":
-            name, data = objects.split_multipart(call.request.headers.get("Content-Type", ""), data, name)
-        elif kind != "media":
-            raise lacking(f"uploads of type {kind!r}")
-        document, folder = self._find(call), self._folder(call)
-        if buckets.is_uniform(document) and call.query.get("predefinedAcl"):
-            raise buckets.refused(
-                "Cannot insert legacy ACL for an object when uniform bucket-level access is enabled. Read more at "
-                "https://cloud.google.com/storage/docs/uniform-bucket-level-access"
-            )
-        objects.check_conditions(folder, name, call.query)
-        objects.write(folder, name, data)
-        self.store.changed()
-        return objects.describe(folder, name)
-
-    def _folder(self, call: Call) -> Path:
-        return self._directory / str(self._find(call)["name"])
 
 
 TEAMS = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))

@@ -36,4 +36,14 @@ BUCKET: Message = {
     "retentionPolicy": {"retentionPeriod": INT64, "effectiveTime": STRING, "isLocked": BOOL},
     "website": of(STRING, "mainPageSuffix notFoundPage"),
 }
-OBJECT_METADATA: Message = of(STRING, "name contentType")
+# What is said of an object and can be changed.
+FIELDS: Message = {
+    **of(STRING, "cacheControl contentDisposition contentEncoding contentLanguage contentType"),
+    "metadata": STRING_MAP,
+}
+OBJECT_METADATA: Message = {**FIELDS, **of(STRING, "name storageClass md5Hash crc32c")}
+COMPOSE: Message = {
+    "sourceObjects": [{"name": STRING, "generation": INT64, "objectPreconditions": {"ifGenerationMatch": INT64}}],
+    "destination": OBJECT,
+    "deleteSourceObjects": BOOL,
+}

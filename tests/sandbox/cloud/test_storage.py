@@ -44,7 +44,11 @@ def test_objects_are_files_in_the_buckets_directory(bucket: Running) -> None:
     listed = bucket.ok("GET", f"{BUCKET}/o?prefix=gemma/")
     assert [item["name"] for item in listed["items"]] == ["gemma/config.json", "gemma/model.safetensors"]
     assert bucket.ok("GET", f"{BUCKET}/o?delimiter=/")["prefixes"] == ["gemma/"]
-    assert bucket.ok("GET", f"{BUCKET}/o/gemma%2Fconfig.json")["contentType"] == "application/json"
+    # What was uploaded is of the type that was said, what a Pod wrote of that which its name says.
+    (folder / "tokenizer.json").write_bytes(b"{}")
+    assert bucket.ok("GET", f"{BUCKET}/o/gemma%2Fconfig.json")["contentType"] == "application/octet-stream"
+    assert bucket.ok("GET", f"{BUCKET}/o/tokenizer.json")["contentType"] == "application/json"
+    assert bucket.call("DELETE", f"{BUCKET}/o/tokenizer.json")[0] == 204
     assert bucket.call("GET", f"{BUCKET}/o/gemma%2Fmodel.safetensors?alt=media") == (200, b"weights")
 
     status, answer = bucket.call("DELETE", BUCKET)

@@ -18,6 +18,8 @@ HNS = "https://cloud.google.com/storage/docs/hns-overview"
 PRECONDITIONS = "https://cloud.google.com/storage/docs/request-preconditions"
 NOT_MET = "At least one of the pre-conditions you specified did not hold\\."
 ISSUES = "https://github.com"
+COMPOSE = "https://cloud.google.com/storage/docs/json_api/v1/objects/compose"
+REWRITE = "https://cloud.google.com/storage/docs/json_api/v1/objects/rewrite"
 UNIFORM: Json = {"uniformBucketLevelAccess": {"enabled": True}}
 
 
@@ -36,6 +38,10 @@ def policy(name: str, role: str, member: str, **binding: t.Any) -> Step:
 
 def invalid(name: str, kind: str, source: str, message: str, *steps: Step) -> Mistake:
     return refused(name, kind, source, message, *steps, reason="invalid")
+
+
+def composition(bucket_name: str, *parts: Json) -> Step:
+    return ("POST", f"{BUCKETS}/{bucket_name}/o/whole/compose", {"sourceObjects": list(parts)})
 
 
 def misnamed(why: str, name: str, source: str = NAMING) -> Mistake:
@@ -266,5 +272,77 @@ MISTAKES = (
         "https://cloud.google.com/storage/docs/uniform-bucket-level-access",
         bucket("weights-uniform", iamConfiguration=UNIFORM),
         ("POST", f"upload/{BUCKETS}/weights-uniform/o?uploadType=media&name=one&predefinedAcl=publicRead", {}),
+    ),
+    invalid(
+        *("33 parts of one object", "composition", f"{ISSUES}/minio/minio/issues/9646"),
+        "The number of source components provided \\(33\\) exceeds the maximum \\(32\\)",
+        *(bucket("weights-parts"), composition("weights-parts", *[{"name": "one"}] * 33)),
+    ),
+    invalid(
+        *("an object of no parts", "composition", COMPOSE, "You must provide at least one source component"),
+        *(bucket("weights-empty"), composition("weights-empty")),
+    ),
+    refused(
+        "a part that is not there",
+        "composition",
+        f"{ISSUES}/kestra-io/plugin-gcp/issues/319",
+        "Object gemma/one \\(generation: 0\\) not found\\.",
+        bucket("weights-missing"),
+        composition("weights-missing", {"name": "gemma/one"}),
+        code=404,
+        reason="notFound",
+    ),
+    refused(
+        "a part of another generation",
+        "composition",
+        f"{PRECONDITIONS}#_JSONAPI",
+        NOT_MET,
+        bucket("weights-stale"),
+        ("POST", f"upload/{BUCKETS}/weights-stale/o?uploadType=media&name=one", {}),
+        composition("weights-stale", {"name": "one", "objectPreconditions": {"ifGenerationMatch": "1"}}),
+        code=412,
+        reason="conditionNotMet",
+    ),
+    invalid(
+        *("a copy in pieces of 1000 bytes", "copy", REWRITE, "."),
+        bucket("weights-pieces"),
+        ("POST", f"upload/{BUCKETS}/weights-pieces/o?uploadType=media&name=one", {}),
+        (
+            "POST",
+            f"{BUCKETS}/weights-pieces/o/one/rewriteTo/b/weights-pieces/o/two?maxBytesRewrittenPerCall=1000",
+            {},
+        ),
+    ),
+    refused(
+        "a copy of what is not there",
+        "copy",
+        REWRITE,
+        "No such object: weights-copies/one",
+        bucket("weights-copies"),
+        ("POST", f"{BUCKETS}/weights-copies/o/one/rewriteTo/b/weights-copies/o/two", {}),
+        code=404,
+        reason="notFound",
+    ),
+    refused(
+        "an upload over what is there already",
+        "upload",
+        f"{PRECONDITIONS}#special-case",
+        NOT_MET,
+        bucket("weights-again"),
+        ("POST", f"upload/{BUCKETS}/weights-again/o?uploadType=media&name=one", {}),
+        ("POST", f"upload/{BUCKETS}/weights-again/o?uploadType=resumable&name=one&ifGenerationMatch=0", {}),
+        code=412,
+        reason="conditionNotMet",
+    ),
+    refused(
+        "a change of an object that was changed meanwhile",
+        "precondition",
+        f"{PRECONDITIONS}#_JSONAPI",
+        NOT_MET,
+        bucket("weights-meta"),
+        ("POST", f"upload/{BUCKETS}/weights-meta/o?uploadType=media&name=one", {}),
+        ("PATCH", f"{BUCKETS}/weights-meta/o/one?ifMetagenerationMatch=7", {"contentType": "text/plain"}),
+        code=412,
+        reason="conditionNotMet",
     ),
 )
