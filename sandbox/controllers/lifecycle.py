@@ -95,7 +95,7 @@ class NodeLifecycle:
         if (condition(node, "Ready") or {}).get("status") != "Unknown":
             name = node["metadata"]["name"]
             await self._set_taints(node, [{"effect": "NoSchedule"}, {"effect": "NoExecute", "timeAdded": now()}])
-            await self._set_conditions(node, [{"type": kind, "status": "Unknown", **_SILENT} for kind, *_ in HEALTHY])
+            await self._set_conditions(node, [{"type": one[0], "status": "Unknown", **_SILENT} for one in HEALTHY])
             text = f"Node {name} status is now: NodeNotReady"
             await self._cache.client.event(node, "Normal", "NodeNotReady", text)
         for pod in pods:

@@ -81,9 +81,10 @@ class Shell:
         self._environment = {**environment, **variables, "STATE": str(folder / "state")}
         (folder / "state").touch(0o600)
         for source in FOLDER.iterdir():
-            if source.suffix in (".yaml", ".json"):
+            # What holds several documents is called .template: ansible-test takes a .yaml for one.
+            if source.suffix in (".yaml", ".json", ".template"):
                 text = string.Template(source.read_text(encoding="utf-8")).safe_substitute(variables)
-                (folder / source.name).write_text(text, encoding="utf-8")
+                (folder / source.name.removesuffix(".template")).write_text(text, encoding="utf-8")
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """One command, after those before: what it sets is there for the next."""
