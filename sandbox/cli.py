@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from .catalogue.quotas import BadQuotas, Quotas
 from .faults import KINDS
 from .faults.describe import help_text, manual
 from .latency import DEFAULT_SCALE
@@ -54,6 +55,12 @@ def parser(program: str = "sandbox") -> argparse.ArgumentParser:
             type=_scale,
             default=DEFAULT_SCALE,
             help="1.0 is what Google takes, e.g. 8 minutes for a cluster (default: %(default)s)",
+        )
+        sub.add_argument(
+            "--quota",
+            type=_quotas,
+            metavar="FILE",
+            help='the project\'s quotas as JSON, e.g. {"us-east5": {"TPUS_PER_TPU_FAMILY:CT6E": 4}, "*": {"CPUS": 64}}',
         )
     sub = commands.add_parser("stop", help="stop it and every process it started")
     sub.set_defaults(command=stop)
@@ -158,6 +165,14 @@ def _scale(text: str) -> float:
     return scale
 
 
+def _quotas(text: str) -> Path:
+    try:
+        Quotas.read(Path(text))
+    except (OSError, BadQuotas) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return Path(text).resolve()
+
+
 def start(state: StateDirectory, options: argparse.Namespace) -> int:
     state.create()
     if not state.running():
@@ -176,6 +191,7 @@ def start(state: StateDirectory, options: argparse.Namespace) -> int:
 def _spawn(state: StateDirectory, options: argparse.Namespace) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", options.program, "--state-dir", str(state.path), "serve"]
     command += ["--project", options.project, "--latency-scale", str(options.latency_scale)]
+    command += ["--quota", str(options.quota)] if options.quota else []
     root = Path(__file__).resolve().parent.parent
     with open(os.open(state.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
         # Its own session: Ctrl-C in the shell that started it must not end it.
@@ -188,7 +204,7 @@ def serve(state: StateDirectory, options: argparse.Namespace) -> int:
     from .server import serve as serve_here
 
     state.create()
-    serve_here(state, options.project, options.latency_scale)
+    serve_here(state, options.project, options.latency_scale, Quotas.read(options.quota) if options.quota else Quotas())
     return 0
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 
 from .interfaces import ClusterKey, Json
 
+# The label of nodes whose pool has an accelerator network profile.
+PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 LIVE = ("RUNNING", "RUNNING_WITH_ERROR", "RECONCILING")  # states of a node pool in which its instances are there
 TPU = re.compile(r"ct\d|tpu\d")  # beginnings of the machine types of TPU VMs
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from .catalogue.quotas import Quotas
 from .cloud import Cloud
 from .controllers import ClusterControllers, FleetControllers
 from .dataplane import EnvoyFleet, Kubelet
@@ -62,7 +63,7 @@ class Cluster:
 class World:
     """The whole sandbox; also the ClusterRuntime that the container API asks to make clusters real."""
 
-    def __init__(self, state: StateDirectory, project: str, latency: Latency) -> None:
+    def __init__(self, state: StateDirectory, project: str, latency: Latency, quotas: Quotas) -> None:
         self._state = state
         self._latency = latency
         self._token = secrets.token_urlsafe(32)
@@ -80,6 +81,7 @@ class World:
             prefix=self._prefix,
             directory=state.path / "cloud",
             runtime=self,
+            quotas=quotas,
         )
         self._fleet = FleetControllers(
             cloud=self.cloud.view,

@@ -12,15 +12,16 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from ..catalogue.quotas import Quotas
 from ..faults import Faults
 from ..interfaces import ClusterRuntime
 from ..latency import Latency
 from . import batch
-from .compute import Compute, LoadBalancers
-from .container import Container
+from .compute import Compute, LoadBalancers, Offers
+from .container import Container, NodePools
 from .engine import Engine
 from .errors import Refusal
-from .gkehub import Fleets, GkeHub
+from .gkehub import Features, Fleets, GkeHub, Memberships
 from .iam import Iam
 from .resourcemanager import ResourceManager
 from .serviceusage import ServiceUsage
@@ -36,7 +37,7 @@ class Cloud:
     """A Google Cloud with one project, ``project``; more can be made through cloudresourcemanager.
 
     ``prefix``: the sandbox's loopback block ("127.20"), from which clusters get their Pod ranges;
-    ``directory``: where the objects of buckets lie; ``runtime``: makes clusters real.
+    ``directory``: where the objects of buckets lie; ``runtime``: makes clusters real; ``quotas``: of every project.
     """
 
     def __init__(
@@ -49,20 +50,25 @@ class Cloud:
         prefix: str,
         directory: Path,
         runtime: ClusterRuntime,
+        quotas: Quotas | None = None,
     ) -> None:
         self._token = token
         self._store = Store(project)
         self._engine = Engine(self._store, faults)
-        platform = Platform(self._store, self._engine, latency, faults)
+        platform = Platform(self._store, self._engine, latency, faults, quotas or Quotas())
         storage = Storage(platform, directory=directory)
         hub = GkeHub(platform)
         compute = Compute(platform)
         usage = ServiceUsage(platform, compute=compute)
         services = (
+            Offers(platform),
             compute,
             Container(platform, prefix=prefix, runtime=runtime, hub=hub),
+            NodePools(platform),
             hub,
+            Features(platform),
             Fleets(platform),
+            Memberships(platform),
             usage,
             Iam(platform),
             ResourceManager(platform),

@@ -10,6 +10,7 @@ Each API renders a Work in its own shape; the engine knows only time, effect and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import secrets
@@ -66,6 +67,7 @@ class Work:
     result: Json | None = None
     clock: float = dataclasses.field(default_factory=time.monotonic)
     finished: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    hurried: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)  # set: its time is over
 
     @property
     def place(self) -> Place:
@@ -150,7 +152,8 @@ class Engine:
         here = work.place
         if slow := self._faults.strike(here, "operation-slow"):
             work.seconds *= slow.settings["factor"]
-        await asyncio.sleep(work.seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(work.hurried.wait(), work.seconds)
         while stuck := self._faults.afflicts("operation-stuck", here, work.name):
             await self._faults.gone(stuck)
         try:

@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from ..catalogue.apis import TITLES
+from ..catalogue.places import is_region, is_zone
+from ..catalogue.quotas import Quotas
 from ..faults import Faults
 from ..interfaces import Hit, Json, Place
 from ..interference import pass_through
 from ..latency import Latency
 from . import bodies
-from .catalogue import TITLES, is_region, is_zone
 from .engine import Engine
 from .errors import (
     Refusal,
@@ -73,6 +75,7 @@ class Platform:
     engine: Engine
     latency: Latency
     faults: Faults
+    quotas: Quotas = dataclasses.field(default_factory=Quotas)
 
 
 class Service:
@@ -89,6 +92,7 @@ class Service:
         self.engine = platform.engine
         self.latency = platform.latency
         self.faults = platform.faults
+        self.quotas = platform.quotas
 
     def routes(self) -> Sequence[Route]:
         """(method, path below the base, handler); the first match wins."""

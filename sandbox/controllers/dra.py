@@ -10,12 +10,12 @@ import re
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
+from sandbox.catalogue.machines import named
 from sandbox.client import DEVICE_CLASSES, RESOURCE_SLICES, Resource
 from sandbox.instances import live_pools
 from sandbox.interfaces import CloudView, ClusterKey, Json
 
 from .cache import Cache, terminating
-from .machines import machine
 from .nodes import desired_nodes, has_driver, has_profile
 
 DRIVER = "dra.net"
@@ -54,7 +54,7 @@ def resource_slices(cluster: Json, key: ClusterKey) -> list[Json]:
     """One ResourceSlice per Node of the pools with managed DRANET; the default interface is not allocatable."""
     slices = []
     for pool in live_pools(cluster):
-        kind = machine((pool.get("config") or {}).get("machineType") or "")
+        kind = named((pool.get("config") or {}).get("machineType") or "")
         if not managed(pool) or not kind.nics:
             continue
         for node in desired_nodes({**cluster, "nodePools": [pool]}, key):

@@ -41,12 +41,12 @@ from sandbox.latency import ENDPOINT_DETACH, Latency
 
 from . import gateway_status, pools, routing
 from .addons import MULTI_CLUSTER_CLASSES, keep_classes, keep_definitions
+from .backend_policies import effective, fault
 from .cache import Cache, Signal, condition, drive, terminating
 from .cluster import follow_cloud
 from .gateway import CLASS, Fault, Key, Surroundings, Verdict, judge, proxy_ranges
 from .members import Members, agent_permitted, cluster_of, config_cluster, feature_active
 from .nodes import short_name
-from .policies import effective, fault
 from .pools import Attachments, PoolKey, Site
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sandbox.catalogue.machines import DEFAULT, Machine, named
 from sandbox.client import NODES, PODS, Resource, now
-from sandbox.instances import Instance, instances
+from sandbox.instances import PROFILE_LABEL, Instance, instances
 from sandbox.interfaces import CloudView, ClusterKey, Json
 
+from .allocatable import allocatable_cpu, allocatable_memory
 from .cache import Cache, terminating
-from .machines import Machine, allocatable_cpu, allocatable_memory, machine
 from .quantities import amounts
 
-PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 DRIVER_LABEL = "cloud.google.com/gke-networking-dra-driver"
 POOL_LABEL = "cloud.google.com/gke-nodepool"
 
@@ -43,7 +43,7 @@ def desired_nodes(cluster: Json, key: ClusterKey, subnetworks: Sequence[Json] = 
 def _node(cluster: Json, instance: Instance) -> Json:
     name, pool, zone = instance.name, instance.pool, instance.zone
     config = pool.get("config") or {}
-    kind = machine(config.get("machineType") or "e2-medium")
+    kind = named(config.get("machineType") or "")
     taints = _taints(config, kind)
     version = pool.get("version") or cluster.get("currentMasterVersion") or "0"
     return {
@@ -60,7 +60,7 @@ def _node(cluster: Json, instance: Instance) -> Json:
 
 def _labels(pool: Json, zone: str, kind: Machine) -> dict[str, str]:
     config = pool.get("config") or {}
-    machine_type = config.get("machineType") or "e2-medium"
+    machine_type = config.get("machineType") or DEFAULT
     region = zone.rsplit("-", 1)[0]
     labels = {
         "beta.kubernetes.io/arch": "amd64",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from sandbox.client import key_of
 from sandbox.interfaces import Backend, ClusterKey, Endpoint, HealthCheck, Json, Listener
 
-from . import gateway, policies
+from . import backend_policies, gateway
 from .cache import terminating
 from .firewall import HEALTH_CHECK_RANGES, admits
 from .gateway import Attachment, Key, Verdict
@@ -113,8 +113,8 @@ def backends(
     reach: Reach,
 ) -> dict[str, Backend]:
     """The backends by name. ``owners``: the cluster of each endpoint; one whose cluster is gone stays reachable."""
-    health = policies.effective(intent.health_checks)
-    rules = policies.effective(intent.backend_policies)
+    health = backend_policies.effective(intent.health_checks)
+    rules = backend_policies.effective(intent.backend_policies)
     silent = {
         (gateway.backend_name(pool_key(pool)), site.key)
         for site in sites
@@ -124,7 +124,7 @@ def backends(
     made = {}
     for name in sorted(names):
         namespace, _unused, short = name.partition("/")
-        check = policies.health_check(health.get((namespace, short)))
+        check = backend_policies.health_check(health.get((namespace, short)))
         rule = rules.get((namespace, short))
         endpoints = [
             endpoint
@@ -132,11 +132,11 @@ def backends(
             if backend == name
             and (cluster := owners.get(endpoint)) is not None
             and (name, cluster) not in silent
-            and not policies.drained(rule, endpoint, cluster)
+            and not backend_policies.drained(rule, endpoint, cluster)
             and reachable(endpoint, cluster, check, reach)
         ]
         endpoints.sort(key=lambda item: (item.region, item.zone, item.address, item.port))
-        made[name] = Backend(name, tuple(endpoints), check, policies.timeout(rule))
+        made[name] = Backend(name, tuple(endpoints), check, backend_policies.timeout(rule))
     return made
 
 

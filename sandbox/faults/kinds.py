@@ -156,7 +156,7 @@ OPERATIONS = {
         "the fleet has lost its connection to a cluster (resource: the membership's full name)",
         "membershipStates of every feature: code ERROR, `Lost connection`; the membership itself stays READY",
         "code OK again",
-        "public reports of `gcloud container fleet multi-cluster-services describe`",
+        "not confirmed: [unproven.md](unproven.md)",
         "fleet-lost --resource '*/memberships/gke-us-east5'",
         ("resource", "location"),
         counts="memberships",

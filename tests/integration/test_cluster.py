@@ -37,7 +37,7 @@ SERVING: Json = {
     },
     "ip_allocation_policy": {"use_ip_aliases": True, "cluster_ipv4_cidr_block": "/20"},
     "workload_identity_config": {"workload_pool": "sandbox-project.svc.id.goog"},
-    "addons_config": {"gcs_fuse_csi_driver_config": {"enabled": True}, "http_load_balancing": {"disabled": False}},
+    "addons_config": {"gcs_fuse_csi_driver_config": {"enabled": True}, "dns_cache_config": {"enabled": True}},
     "monitoring_config": {"managed_prometheus_config": {"enabled": True}},
     "resource_labels": {"team": "serving"},
 }
@@ -45,7 +45,7 @@ CHANGED: Json = {
     **SERVING,
     "release_channel": {"channel": "REGULAR"},
     "network_config": {**SERVING["network_config"], "enable_multi_networking": True},
-    "addons_config": {"gcs_fuse_csi_driver_config": {"enabled": False}, "http_load_balancing": {"disabled": True}},
+    "addons_config": {"gcs_fuse_csi_driver_config": {"enabled": False}, "dns_cache_config": {"enabled": False}},
     "logging_config": {"component_config": {"enable_components": ["SYSTEM_COMPONENTS"]}},
     "monitoring_config": {"managed_prometheus_config": {"enabled": False}},
     "resource_labels": {"stage": "test"},

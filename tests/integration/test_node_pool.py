@@ -54,7 +54,7 @@ def serving(cloud_server: Running) -> Iterator[Json]:
         "cluster",
         {
             **args,
-            "release_channel": {"channel": "RAPID"},
+            "release_channel": {"channel": "UNSPECIFIED"},  # on a channel, pools have to follow it
             "network_config": {"datapath_provider": "ADVANCED_DATAPATH"},
         },
     )["cluster"]
@@ -221,7 +221,10 @@ def test_a_pool_waits_for_another_pools_operation(cloud: Json) -> None:
     assert run_module("node_pool", {**cloud, **TPU})["node_pool"]["status"] == "RUNNING"
 
 
-def test_a_specific_reservation_gets_its_key(cloud: Json) -> None:
+def test_a_specific_reservation_gets_its_key(cloud: Json, cloud_server: Running) -> None:
+    properties = {"count": "1", "instanceProperties": {"machineType": "ct6e-standard-4t"}}
+    reservations = f"projects/sandbox-project/zones/{ZONE}/reservations"
+    cloud_server.request("POST", "compute", reservations, {"name": "mine", "specificReservation": properties})
     reserved = {
         **OWN,
         "initial_node_count": 1,
@@ -306,12 +309,14 @@ def test_a_cluster_without_dataplane_v2_is_refused_before_anything_is_changed(
     cloud: Json, cloud_server: Running
 ) -> None:
     args = {**cloud, "name": "legacy", "location": ZONE}
-    run_module("cluster", {**args, "initial_cluster_version": "1.33.5-gke.1162000"})
+    old = {"initial_cluster_version": "1.33.5-gke.1162000", "release_channel": {"channel": "RAPID"}}
+    run_module("cluster", {**args, **old})
     for says in ("1.34.1-gke.1829001 or later", "ADVANCED_DATAPATH"):
         for check in (True, False):
             with pytest.raises(ModuleFailed, match=says):
                 run_module("node_pool", {**cloud, **TPU, "cluster": "legacy"}, check=check)
-        run_module("cluster", {**args, "master_version": "1.35.5-gke.1241004"})
+        for version in ("1.34.1-gke.2037000", "1.35.5-gke.1241004"):
+            run_module("cluster", {**args, "master_version": version})
     path = f"v1/projects/sandbox-project/locations/{ZONE}/clusters/legacy/nodePools/tpu"
     assert cloud_server.find("container", path) is None
     run_module("cluster", {**args, "state": "absent"})

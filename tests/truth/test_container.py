@@ -15,7 +15,8 @@ WHERE = ("--cluster=pools", f"--location={ZONE}")
 def test_a_cluster_and_a_pool_from_creation_to_removal(gcloud: Gcloud) -> None:
     gcloud(
         *("container", "clusters", "create", "pools", f"--location={ZONE}", "--num-nodes=1"),
-        *("--release-channel=rapid", "--enable-dataplane-v2", "--gateway-api=standard", "--addons=GcsFuseCsiDriver"),
+        *("--release-channel=rapid", "--enable-dataplane-v2", "--gateway-api=standard"),
+        "--addons=HttpLoadBalancing,GcsFuseCsiDriver",
         f"--workload-pool={gcloud.project}.svc.id.goog",
     )
     pools = ("container", "node-pools")

@@ -103,6 +103,13 @@ def changes_pool(method: str, **request: t.Any) -> Callable[[Gke], t.Any]:
     return act
 
 
+def complete(gke: Gke) -> bool:
+    """Only a blue-green upgrade that waits can be completed, and none does."""
+    with pytest.raises(exceptions.BadRequest, match="not in a blue-green upgrade"):
+        gke.api.complete_node_pool_upgrade(request={"name": gke.pool})
+    return True
+
+
 def cancel(gke: Gke) -> bool:
     """GKE cancels upgrades of nodes only: a creation that is over is no such thing."""
     [operation, *_others] = gke.api.list_operations(parent=gke.parent).operations
@@ -162,7 +169,7 @@ STEPS = (
         lambda live: live.config.labels["team"] == "serving",
     ),
     Step("rollback_node_pool_upgrade", changes_pool("rollback_node_pool_upgrade")),
-    Step("complete_node_pool_upgrade", lambda gke: gke.api.complete_node_pool_upgrade(request={"name": gke.pool})),
+    Step("complete_node_pool_upgrade", complete),
     Step("fetch_node_pool_upgrade_info", lambda gke: gke.api.fetch_node_pool_upgrade_info(name=gke.pool)),
     Step(
         "update_cluster",

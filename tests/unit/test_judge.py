@@ -36,7 +36,8 @@ def judged(verb: str, path: str, given: t.Any, answer: t.Any, status: int = 200)
         app = web.Application(middlewares=[judge.middleware()])
         app.router.add_route("*", "/{path:.*}", handle)
         async with TestClient(TestServer(app)) as client:
-            await client.request(verb, path, json=given)
+            body = {"data": given} if isinstance(given, str) else {"json": given}
+            await client.request(verb, path, **body)
 
     asyncio.run(exchange())
     return judge.violations(requests=False), judge.violations()
@@ -68,6 +69,7 @@ def test_answers(verb: str, path: str, given: t.Any, answer: t.Any, status: int,
         ("POST", f"{ZONE}/clusters", {"cluster": {"name": "c", "location": None}}, []),
         ("POST", f"{ZONE}/clusters?wait=1", {"cluster": {"name": "c"}}, ["there is no parameter wait"]),
         ("POST", f"{ZONE}/clusters/c:explode", {}, ["Google has no such method"]),
+        ("POST", f"{ZONE}/clusters", "{cluster:", ["a body that is no JSON"]),
     ],
 )
 def test_requests(verb: str, path: str, given: t.Any, says: list[str]) -> None:

@@ -9,6 +9,20 @@ from __future__ import annotations
 from .balancing import LoadBalancers
 from .links import LINK, full_link, lookup, reference
 from .networks import subnetworks
+from .offers import Offers
+from .reservations import count_used, nodes_of, reservation
 from .service import Compute
 
-__all__ = ["LINK", "Compute", "LoadBalancers", "full_link", "lookup", "reference", "subnetworks"]
+__all__ = [
+    "LINK",
+    "Compute",
+    "LoadBalancers",
+    "Offers",
+    "count_used",
+    "full_link",
+    "lookup",
+    "nodes_of",
+    "reference",
+    "reservation",
+    "subnetworks",
+]

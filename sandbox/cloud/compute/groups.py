@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from ...catalogue.places import region_of
 from ...instances import LIVE, base_name, group_name
 from ...interfaces import Json
-from ..catalogue import region_of
 from ..store import Project, fingerprint, stable_id
 from . import instances
 from .links import LINK, full_link

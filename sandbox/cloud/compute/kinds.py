@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from ...interfaces import Json
 from ..bodies import Shape
 from ..store import Project
-from . import addresses, firewalls, networks, ranges, routers, shapes
+from . import addresses, firewalls, networks, ranges, reservations, routers, shapes
 from .links import LINK, full_link
 
 Complete = Callable[[Project, Json, Json], None]
@@ -35,7 +35,7 @@ class Kind:
 
     collection: str
     noun: str
-    scopes: tuple[str, ...]  # "global", "regions"
+    scopes: tuple[str, ...]  # "global", "regions", "zones"
     latency: str
     message: shapes.Message  # what a user may state
     mutable: frozenset[str]
@@ -145,6 +145,17 @@ KINDS: dict[str, Kind] = {
         mutable=fields("bgp bgpPeers interfaces nats description"),
         complete=routers.router,
         users=nobody,
+    ),
+    "reservations": Kind(
+        collection="reservations",
+        noun="reservation",
+        scopes=("zones",),
+        latency="address_insert",
+        message=shapes.RESERVATION,
+        server=shapes.RESERVATION_SERVER,
+        mutable=frozenset(),
+        complete=reservations.complete,
+        users=reservations.users,
     ),
 }
 

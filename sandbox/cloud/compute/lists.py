@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from ...catalogue.places import REGIONS, zones
 from ...interfaces import Json
-from ..catalogue import REGIONS, zones
 from ..errors import invalid
 from ..store import page
 from ..web import Call

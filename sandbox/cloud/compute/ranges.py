@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from ...catalogue.places import CLOSED_REGIONS, REGIONS
 from ...interfaces import Json
-from ..catalogue import REGIONS
 from .refusals import required, wrong
 
 Range = ipaddress.IPv4Network
@@ -85,7 +85,8 @@ def _conflict(text: str, other: Json) -> str:
 def auto_ranges() -> dict[str, str]:
     """Region -> the range that an auto mode network has there."""
     blocks = AUTO_RANGE.subnets(new_prefix=20)
-    return {region: str(block) for region, block in zip(REGIONS, blocks, strict=False)}
+    regions = (region for region in REGIONS if region not in CLOSED_REGIONS)
+    return {region: str(block) for region, block in zip(regions, blocks, strict=False)}
 
 
 def is_auto(given: Range) -> bool:

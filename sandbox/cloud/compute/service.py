@@ -12,11 +12,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+from ...catalogue.places import REGIONS, is_region, is_zone, zones
+from ...catalogue.quotas import Quotas, metrics
 from ...interfaces import Json
 from ..bodies import same_bytes
-from ..catalogue import REGIONS, is_region, is_zone, zones
 from ..errors import Refusal, invalid, lacking
 from ..store import Project, fingerprint, now
+from ..usage import used
 from ..web import Call, Platform, Route, Service, no_such_url
 from . import kinds, lists, networks, routers, shapes
 from .derived import DERIVED, Derived
@@ -112,7 +114,7 @@ class Compute(Service):
     async def _places(self, call: Call) -> Json:
         collection = call.params["collection"]
         names = list(REGIONS) if collection == "regions" else [zone for region in REGIONS for zone in zones(region)]
-        items = [place(call.project, collection, name) for name in names]
+        items = [place(call.project, collection, name, self.quotas) for name in names]
         kind = "compute#regionList" if collection == "regions" else "compute#zoneList"
         return lists.answer(call, kind, items, f"projects/{call.project.id}/{collection}")
 
@@ -120,7 +122,7 @@ class Compute(Service):
         collection, name = call.params["collection"], call.params["name"]
         if not (is_region(name) if collection == "regions" else is_zone(name)):
             raise missing(f"projects/{call.project.id}/{collection}/{name}")
-        return place(call.project, collection, name)
+        return place(call.project, collection, name, self.quotas)
 
     # Writing
 
@@ -161,7 +163,7 @@ class Compute(Service):
             "selfLink": f"{LINK}projects/{project.id}/{scope}/{kind.collection}/{body['name']}",
         }
         if scope != "global":
-            document["region"] = f"{LINK}projects/{project.id}/{scope}"
+            document["zone" if scope.startswith("zones/") else "region"] = f"{LINK}projects/{project.id}/{scope}"
         return document
 
     async def _patch(self, call: Call) -> Json:
@@ -350,8 +352,8 @@ def _merged(old: Json, patch: Json) -> Json:
     return result
 
 
-def place(project: Project, collection: str, name: str) -> Json:
-    """A region or a zone."""
+def place(project: Project, collection: str, name: str, quotas: Quotas) -> Json:
+    """A region, with those quotas that have no dimension but it, or a zone."""
     link = f"{LINK}projects/{project.id}/"
     document: Json = {
         "kind": "compute#region" if collection == "regions" else "compute#zone",
@@ -364,7 +366,12 @@ def place(project: Project, collection: str, name: str) -> Json:
     }
     if collection == "regions":
         document["zones"] = [f"{link}zones/{zone}" for zone in zones(name)]
-        document["quotas"] = [{"metric": "CPUS", "limit": 2400.0, "usage": 0.0}]
+        now_used = used(project, name)
+        document["quotas"] = [
+            {"metric": metric, "limit": quotas.limit(name, metric), "usage": now_used.get(metric, 0.0)}
+            for metric in metrics()
+            if ":" not in metric
+        ]
     else:
         document["region"] = f"{link}regions/{name.rpartition('-')[0]}"
     return document

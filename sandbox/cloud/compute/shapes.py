@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ..bodies import ANY, BOOL, BYTES, DOUBLE, INT32, OBJECT, STRING, STRING_MAP, STRINGS, UINT32, Shape, of
+from ..bodies import ANY, BOOL, BYTES, DOUBLE, INT32, INT64, OBJECT, STRING, STRING_MAP, STRINGS, UINT32, Shape, of
 
 Message = dict[str, Shape]
 
@@ -96,6 +96,23 @@ ROUTER: Message = {
     "ncc": OBJECT,
 }
 ROUTER_SERVER: Message = of(ANY, "nccGateway md5AuthenticationKeys")
+
+RESERVATION: Message = {
+    "specificReservationRequired": BOOL,
+    "specificReservation": {
+        **of(INT64, "count inUseCount assuredCount"),
+        "sourceInstanceTemplate": STRING,
+        "instanceProperties": {
+            **of(STRING, "machineType minCpuPlatform locationHint"),
+            "guestAccelerators": [{"acceleratorType": STRING, "acceleratorCount": INT32}],
+            "localSsds": [{"diskSizeGb": INT64, "interface": STRING}],
+        },
+    },
+    "shareSettings": OBJECT,
+    "reservationSharingPolicy": OBJECT,
+    **of(STRING, "deleteAtTime deploymentType schedulingType"),
+}
+RESERVATION_SERVER: Message = of(ANY, "commitment linkedCommitments resourceStatus satisfiesPzs resourcePolicies")
 
 # Bodies of the custom verbs.
 SET_LABELS: Message = {"labels": STRING_MAP, "labelFingerprint": BYTES}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from .clusters import rendered
+from .pool_service import NodePools
 from .service import Container
 
-__all__ = ["Container", "rendered"]
+__all__ = ["Container", "NodePools", "rendered"]

@@ -2,140 +2,130 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a node pool's document says, and when GKE refuses one (TPUs, the accelerator network profile)."""
+"""What a node pool's document says: GKE's defaults around what the request states."""
 
 from __future__ import annotations
 
-import re
+import copy
+import math
 
-from ...instances import group_name
+from ...catalogue import machines
+from ...instances import PROFILE_LABEL, group_name
 from ...interfaces import Json
-from ..catalogue import region_of, zones
 from ..compute import LINK, reference
-from ..errors import Refusal, invalid
-from ..store import Project, fingerprint, now
-
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-MACHINE = re.compile(r"[a-z][a-z0-9]*-[a-z0-9]+(-[a-z0-9]+)*")
-PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
-PROFILE_MACHINES = ("a3-", "a4-", "a4x-", "ct6e-", "tpu7x-")
-TPU_MACHINES = ("ct4p-", "ct5l", "ct5p-", "ct6e-", "tpu7x-")
-V6E_ZONES = (
-    "us-central1-b",
-    "us-east1-d",
-    "us-east5-a",
-    "us-east5-b",
-    "europe-west4-a",
-    "asia-northeast1-b",
-    # Reported by users, not in Google's list when it was read.
-    "southamerica-west1-a",
-    "asia-southeast1-b",
-    "asia-south1-b",
-)
-ACCELERATOR_MTU = 8896
-DEFAULT_SCOPES = tuple(
-    f"https://www.googleapis.com/auth/{scope}"
-    for scope in (
-        "devstorage.read_only",
-        "logging.write",
-        "monitoring",
-        "service.management.readonly",
-        "servicecontrol",
-        "trace.append",
-    )
-)
-
+from ..errors import Refusal
+from ..store import Project, fingerprint
+from . import admission, defaults, versions
+from .documents import fields, merged
 
 KUBELET: Json = {"insecureKubeletReadonlyPortEnabled": False, "maxParallelImagePulls": 2}
+MANAGEMENT: Json = {"autoRepair": True, "autoUpgrade": True}
+DEFAULT_PODS = "110"
+# Fields that Google alone decides: what a request says of them is passed over (the discovery document's readOnly).
+OUTPUT = fields(
+    "conditions etag instanceGroupUrls kubeletCertInfo podIpv4CidrSize selfLink status statusMessage updateInfo"
+)
 
 
 def is_tpu(pool: Json) -> bool:
-    return str(pool["config"].get("machineType", "")).startswith(TPU_MACHINES)
+    return bool(machines.named(pool["config"]["machineType"]).tpu)
 
 
 def build(project: Project, cluster: Json, body: Json) -> Json:
     """The document of a new pool in state PROVISIONING. Raises Refusal 400 for what GKE refuses at once."""
     name = str(body.get("name", ""))
-    if not NAME.fullmatch(name):
-        raise invalid(f'Invalid value for field "node_pool.name": "{name}".')
-    config = node_config(project, cluster, body.get("config", {}))
-    locations = body.get("locations") or list(cluster["locations"])
-    for zone in locations:
-        if zone not in zones(region_of(cluster["location"])):
-            raise invalid(f'Zone "{zone}" is not in region "{region_of(cluster["location"])}".')
-        if config["machineType"].startswith("ct6e-") and zone not in V6E_ZONES:
-            raise invalid(f'Machine type with name "{config["machineType"]}" does not exist in zone "{zone}".')
+    admission.check_name(name)
+    management = body.get("management", MANAGEMENT)
+    version = versions.node(cluster, body.get("version", ""), upgraded=bool(management.get("autoUpgrade")))
+    most = (body.get("maxPodsConstraint") or cluster["defaultMaxPodsConstraint"]).get("maxPodsPerNode", DEFAULT_PODS)
+    given = {key: copy.deepcopy(value) for key, value in body.items() if key not in OUTPUT}
     document: Json = {
-        **{key: body[key] for key in _given() if key in body},
+        **given,
         "name": name,
-        "config": config,
+        "config": node_config(cluster, body.get("config", {}), version),
         "initialNodeCount": _count(body),
-        "locations": locations,
-        "management": body.get("management", {"autoRepair": True, "autoUpgrade": True}),
-        "maxPodsConstraint": body.get("maxPodsConstraint") or {"maxPodsPerNode": "110"},
-        "podIpv4CidrSize": 24,
+        "locations": body.get("locations") or list(cluster["locations"]),
+        "management": management,
+        "maxPodsConstraint": {"maxPodsPerNode": most},
+        "podIpv4CidrSize": pod_block(int(most)),
         "upgradeSettings": body.get("upgradeSettings", {"maxSurge": 1, "strategy": "SURGE"}),
-        "version": body.get("version") or cluster["currentNodeVersion"],
+        "version": version,
         "selfLink": f"{cluster['selfLink']}/nodePools/{name}",
         "status": "PROVISIONING",
     }
-    document["networkConfig"] = _network_config(cluster, body.get("networkConfig", {}))
-    _check_profile(cluster, document)
+    document["networkConfig"] = _network_config(project, cluster, body.get("networkConfig", {}))
+    admission.check(admission.Asked(project, cluster, document, body))
+    if profile := document["networkConfig"].get("acceleratorNetworkProfile"):
+        document["config"]["labels"] = {**document["config"].get("labels", {}), PROFILE_LABEL: profile}
     document["instanceGroupUrls"] = [
         f"{LINK}projects/{project.id}/zones/{zone}/instanceGroupManagers/{group_name(cluster['name'], document, zone)}"
-        for zone in locations
+        for zone in document["locations"]
     ]
     return document
 
 
-def _given() -> tuple[str, ...]:
-    return ("autoscaling", "placementPolicy", "queuedProvisioning", "bestEffortProvisioning", "nodeDrainConfig")
+def pod_block(most: int) -> int:
+    """The prefix length of the addresses that a node has for this many Pods: twice as many, rounded up.
+
+    Source: https://cloud.google.com/kubernetes-engine/docs/how-to/flexible-pod-cidr
+    """
+    return 32 - math.ceil(math.log2(2 * max(most, 8)))
 
 
 def _count(body: Json) -> int:
-    """A pool without a count starts with one node, or with what its autoscaling demands."""
+    """A pool without a count starts with what its autoscaling demands."""
     autoscaling = body.get("autoscaling", {})
     if autoscaling.get("enabled") and "initialNodeCount" not in body:
         return int(autoscaling.get("minNodeCount", 0))
     return int(body.get("initialNodeCount", 0))
 
 
-def node_config(project: Project, cluster: Json, given: Json) -> Json:
-    machine = given.get("machineType") or "e2-medium"
-    if not MACHINE.fullmatch(machine):
-        raise invalid(f'Machine type with name "{machine}" does not exist in zone "{cluster["locations"][0]}".')
-    account = given.get("serviceAccount") or "default"
-    if account.endswith(f"@{project.id}.iam.gserviceaccount.com") and not project.sees(account):
-        raise invalid(f'Service account "{account}" does not exist.')
-    newer = machine.startswith(("n4-", "c4-", "ct6e-", "tpu7x-"))
-    disk = given.get("diskType") or ("hyperdisk-balanced" if newer else "pd-balanced")
-    size = given.get("diskSizeGb") or 100
-    model = "spot" if given.get("spot") else "flex-start" if given.get("flexStart") else "on-demand"
-    affinity = given.get("reservationAffinity", {})
-    if affinity.get("consumeReservationType") == "SPECIFIC_RESERVATION":
-        model = "reservation"
-        if not affinity.get("key") or not affinity.get("values"):
-            raise invalid("A specific reservation affinity needs a key and at least one value.")
+def node_config(cluster: Json, given: Json, version: str) -> Json:
+    """The nodes' configuration; what it demands is judged later."""
+    machine = given.get("machineType") or machines.DEFAULT
+    known, boot = machines.find(machine), given.get("bootDisk", {})
+    disk = given.get("diskType") or boot.get("diskType") or (machines.disk_types(known)[0] if known else "pd-balanced")
+    size = int(given.get("diskSizeGb") or boot.get("sizeGb") or 100)
     config: Json = {
         "effectiveCgroupMode": "EFFECTIVE_CGROUP_MODE_V2",
         "imageType": "COS_CONTAINERD",
-        "nodeImageConfig": node_image(cluster["currentNodeVersion"]),
-        "oauthScopes": list(DEFAULT_SCOPES),
+        "nodeImageConfig": node_image(version),
+        "oauthScopes": list(defaults.DEFAULT_SCOPES),
         "shieldedInstanceConfig": {"enableIntegrityMonitoring": True},
         "windowsNodeConfig": {},
-        **given,
-        "bootDisk": {"diskType": disk, "sizeGb": str(size), **given.get("bootDisk", {})},
+        **copy.deepcopy(given),
+        "bootDisk": {**boot, "diskType": disk, "sizeGb": str(size)},
         "diskSizeGb": size,
         "diskType": disk,
         "kubeletConfig": {**KUBELET, **given.get("kubeletConfig", {})},
         "machineType": machine,
         "metadata": {"disable-legacy-endpoints": "true", **given.get("metadata", {})},
-        "resourceLabels": {"goog-gke-node-pool-provisioning-model": model, **given.get("resourceLabels", {})},
-        "serviceAccount": account,
+        "resourceLabels": {
+            "goog-gke-node-pool-provisioning-model": provisioning_model(given),
+            **given.get("resourceLabels", {}),
+        },
+        "serviceAccount": given.get("serviceAccount") or "default",
     }
+    if "gcfsConfig" not in given and (streaming := of_defaults(cluster, "gcfsConfig")):
+        config["gcfsConfig"] = streaming
     if cluster.get("workloadIdentityConfig"):
         config.setdefault("workloadMetadataConfig", {"mode": "GKE_METADATA"})
     return config
+
+
+def of_defaults(cluster: Json, field: str) -> Json:
+    """What the cluster says for its new pools."""
+    found = cluster["nodePoolDefaults"].get("nodeConfigDefaults", {}).get(field, {})
+    return copy.deepcopy(found) if isinstance(found, dict) else {}
+
+
+def provisioning_model(config: Json) -> str:
+    if config.get("spot") or config.get("preemptible"):
+        return "spot"
+    if config.get("flexStart"):
+        return "flex-start"
+    specific = config.get("reservationAffinity", {}).get("consumeReservationType") == "SPECIFIC_RESERVATION"
+    return "reservation" if specific else "on-demand"
 
 
 def node_image(version: str) -> Json:
@@ -145,86 +135,21 @@ def node_image(version: str) -> Json:
     return {"image": name, "imageProject": "gke-node-images"}
 
 
-def _network_config(cluster: Json, given: Json) -> Json:
-    network = {
-        "networkTierConfig": {"networkTier": "NETWORK_TIER_DEFAULT"},
-        "podIpv4CidrBlock": cluster["clusterIpv4Cidr"],
-        "podRange": cluster["ipAllocationPolicy"]["clusterSecondaryRangeName"],
-        **given,
-    }
+def _network_config(project: Project, cluster: Json, given: Json) -> Json:
+    network = merged(
+        {
+            "networkTierConfig": {"networkTier": "NETWORK_TIER_DEFAULT"},
+            "podIpv4CidrBlock": cluster["clusterIpv4Cidr"],
+            "podRange": cluster["ipAllocationPolicy"]["clusterSecondaryRangeName"],
+        },
+        given,
+    )
     if cluster["networkConfig"].get("defaultEnablePrivateNodes"):
         network.setdefault("enablePrivateNodes", True)
     network["subnetwork"] = reference(given.get("subnetwork") or cluster["networkConfig"]["subnetwork"])
+    if given.get("podRange") and not given.get("createPodRange"):
+        network["podIpv4CidrBlock"] = admission.pod_range(project, network["subnetwork"], given["podRange"])
     return network
-
-
-def _check_profile(cluster: Json, pool: Json) -> None:
-    """The rules of networkConfig.acceleratorNetworkProfile; the server's label is added."""
-    network, config = pool["networkConfig"], pool["config"]
-    profile = network.get("acceleratorNetworkProfile")
-    if not profile:
-        return
-    if profile != "auto":
-        raise invalid(f'Accelerator network profile "{profile}" is invalid. The only valid value is "auto".')
-    if cluster["networkConfig"].get("datapathProvider") != "ADVANCED_DATAPATH":
-        raise invalid("Accelerator network profile requires a cluster with GKE Dataplane V2 (ADVANCED_DATAPATH).")
-    if not config["machineType"].startswith(PROFILE_MACHINES):
-        raise invalid(f'Accelerator network profile is not supported for machine type "{config["machineType"]}".')
-    if len(pool["locations"]) != 1:
-        raise invalid("Accelerator network profile requires a node pool in a single zone.")
-    if network.get("additionalNodeNetworkConfigs"):
-        raise invalid("Accelerator network profile cannot be combined with additional node network configs.")
-    config["labels"] = {**config.get("labels", {}), PROFILE_LABEL: profile}
-
-
-def add_accelerator_networks(project: Project, cluster: Json, pool: Json) -> None:
-    """The network that GKE makes for a pool with the profile: its own VPC with MTU 8896."""
-    if not pool["networkConfig"].get("acceleratorNetworkProfile"):
-        return
-    region = region_of(cluster["location"])
-    name = f"gke-{cluster['name'][:20]}-{cluster['id'][:8]}-{pool['name'][:20]}-net-0"
-    link = f"{LINK}projects/{project.id}/global/networks/{name}"
-    subnetwork = f"{LINK}projects/{project.id}/regions/{region}/subnetworks/{name}"
-    common = {"creationTimestamp": now(), "name": name}
-    project.compute[f"global/networks/{name}"] = {
-        **common,
-        "kind": "compute#network",
-        "id": str(abs(hash(name))),
-        "selfLink": link,
-        "selfLinkWithId": link,
-        "autoCreateSubnetworks": False,
-        "mtu": ACCELERATOR_MTU,
-        "routingConfig": {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY"},
-        "networkFirewallPolicyEnforcementOrder": "AFTER_CLASSIC_FIREWALL",
-        "subnetworks": [subnetwork],
-    }
-    document: Json = {
-        **common,
-        "kind": "compute#subnetwork",
-        "id": str(abs(hash(subnetwork))),
-        "selfLink": subnetwork,
-        "network": link,
-        "region": f"{LINK}projects/{project.id}/regions/{region}",
-        "ipCidrRange": "192.168.0.0/20",
-        "gatewayAddress": "192.168.0.1",
-        "purpose": "PRIVATE",
-        "privateIpGoogleAccess": False,
-        "privateIpv6GoogleAccess": "DISABLE_GOOGLE_ACCESS",
-        "stackType": "IPV4_ONLY",
-        "state": "READY",
-    }
-    document["fingerprint"] = fingerprint(document)
-    project.compute[f"regions/{region}/subnetworks/{name}"] = document
-    pool["networkConfig"]["additionalNodeNetworkConfigs"] = [{"network": name, "subnetwork": name}]
-
-
-def remove_accelerator_networks(project: Project, pool: Json) -> None:
-    if not pool["networkConfig"].get("acceleratorNetworkProfile"):
-        return
-    for entry in pool["networkConfig"].get("additionalNodeNetworkConfigs", []):
-        project.compute.pop(f"global/networks/{entry['network']}", None)
-        for path in [path for path in project.compute if path.endswith(f"/subnetworks/{entry['subnetwork']}")]:
-            project.compute.pop(path)
 
 
 def out_of_stock(project: Project, zone: str, pool: Json, minutes: float) -> Refusal:

@@ -2,34 +2,37 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Changes of clusters and node pools: which field of a request goes where."""
+"""Changes of clusters: which field of ClusterUpdate goes where, and the verbs that say the same."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import typing as t
 from collections.abc import Callable, Mapping
 
+from ...catalogue.places import is_region
 from ...interfaces import Json
-from ..errors import Refusal, invalid, not_found, precondition
+from ..errors import invalid, not_found, precondition
 from ..store import Project, fingerprint
-from .clusters import maintenance, merged, resolve_version, stated_endpoints, version_key
-from .pools import KUBELET, PROFILE_LABEL
+from . import admission, networking, versions
+from .clusters import check_fleet, check_identity, encrypted
+from .documents import get, merged, put
+from .maintenance import policy
 
 # desired field of ClusterUpdate -> where its value is put; objects replace what is there.
 PLACES = {
-    "additionalPodRangesConfig": "ipAllocationPolicy.additionalPodRangesConfig",
     "desiredAdditionalIpRangesConfig": "ipAllocationPolicy.additionalIpRangesConfigs",
     "desiredAnonymousAuthenticationConfig": "anonymousAuthenticationConfig",
     "desiredAuthenticatorGroupsConfig": "authenticatorGroupsConfig",
     "desiredAutoIpamConfig": "ipAllocationPolicy.autoIpamConfig",
+    "desiredAutopilotClusterPolicyConfig": "autopilot.clusterPolicyConfig",
+    "desiredAutopilotWorkloadPolicyConfig": "autopilot.workloadPolicyConfig",
     "desiredBinaryAuthorization": "binaryAuthorization",
     "desiredCompliancePostureConfig": "compliancePostureConfig",
     "desiredContainerdConfig": "nodePoolDefaults.nodeConfigDefaults.containerdConfig",
     "desiredControlPlaneEgress": "controlPlaneEgress",
     "desiredCostManagementConfig": "costManagementConfig",
-    "desiredDatabaseEncryption": "databaseEncryption",
-    "desiredDefaultEnablePrivateNodes": "networkConfig.defaultEnablePrivateNodes",
     "desiredDefaultSnatStatus": "networkConfig.defaultSnatStatus",
     "desiredDisableL4LbFirewallReconciliation": "networkConfig.disableL4LbFirewallReconciliation",
     "desiredDnsConfig": "networkConfig.dnsConfig",
@@ -37,7 +40,6 @@ PLACES = {
     "desiredEnableFqdnNetworkPolicy": "networkConfig.enableFqdnNetworkPolicy",
     "desiredEnableMultiNetworking": "networkConfig.enableMultiNetworking",
     "desiredEnterpriseConfig": "enterpriseConfig",
-    "desiredFleet": "fleet",
     "desiredGatewayApiConfig": "networkConfig.gatewayApiConfig",
     "desiredGcfsConfig": "nodePoolDefaults.nodeConfigDefaults.gcfsConfig",
     "desiredIdentityServiceConfig": "identityServiceConfig",
@@ -45,10 +47,10 @@ PLACES = {
     "desiredIntraNodeVisibilityConfig": "networkConfig.enableIntraNodeVisibility",
     "desiredK8sBetaApis": "enableK8sBetaApis",
     "desiredL4ilbSubsettingConfig": "networkConfig.enableL4ilbSubsetting",
-    "desiredLocations": "locations",
     "desiredLoggingConfig": "loggingConfig",
     "desiredLoggingService": "loggingService",
-    "desiredMasterAuthorizedNetworksConfig": "masterAuthorizedNetworksConfig",
+    "desiredManagedMachineLearningDiagnosticsConfig": "managedMachineLearningDiagnosticsConfig",
+    "desiredManagedOpentelemetryConfig": "managedOpentelemetryConfig",
     "desiredMeshCertificates": "meshCertificates",
     "desiredMonitoringService": "monitoringService",
     "desiredNetworkPerformanceConfig": "networkConfig.networkPerformanceConfig",
@@ -63,17 +65,20 @@ PLACES = {
     "desiredNotificationConfig": "notificationConfig",
     "desiredPodAutoscaling": "podAutoscaling",
     "desiredPrivateIpv6GoogleAccess": "networkConfig.privateIpv6GoogleAccess",
+    "desiredPrivilegedAdmissionConfig": "autopilot.privilegedAdmissionConfig",
     "desiredRbacBindingConfig": "rbacBindingConfig",
     "desiredReleaseChannel": "releaseChannel",
     "desiredResourceUsageExportConfig": "resourceUsageExportConfig",
+    "desiredRollbackSafeUpgrade": "rollbackSafeUpgrade",
     "desiredSecretManagerConfig": "secretManagerConfig",
+    "desiredSecretSyncConfig": "secretSyncConfig",
     "desiredSecurityPostureConfig": "securityPostureConfig",
     "desiredServiceExternalIpsConfig": "networkConfig.serviceExternalIpsConfig",
     "desiredShieldedNodes": "shieldedNodes",
     "desiredStackType": "ipAllocationPolicy.stackType",
     "desiredUserManagedKeysConfig": "userManagedKeysConfig",
     "desiredVerticalPodAutoscaling": "verticalPodAutoscaling",
-    "desiredWorkloadIdentityConfig": "workloadIdentityConfig",
+    "gkeAutoUpgradeConfig": "gkeAutoUpgradeConfig",
 }
 # The request wraps what the cluster holds bare; an absent key is the zero value.
 UNWRAPPED: Mapping[str, Callable[[Json], object]] = {
@@ -88,54 +93,32 @@ MERGED = {
     "desiredClusterAutoscaling": "autoscaling",
     "desiredMonitoringConfig": "monitoringConfig",
 }
+# Fields that nobody may state, and why.
+REFUSED = {
+    "desiredDatapathProvider": "the datapath provider of a cluster cannot be changed",
+    "desiredEmulatedVersion": "emulated versions are for control plane upgrades in two steps, which are not had here",
+    "desiredImage": "custom node images are not had here",
+    "desiredImageProject": "custom node images are not had here",
+    "enableK8sBetaApis": "it was replaced by desiredK8sBetaApis",
+    "userManagedKeysConfig": "it was replaced by desiredUserManagedKeysConfig",
+}
 # These say to which pool or how, not what.
 QUALIFIERS = {"etag", "desiredNodePoolId", "desiredImageType"}
 TOGETHER = (
     {"desiredLoggingService", "desiredMonitoringService"},
     {"desiredLoggingConfig", "desiredMonitoringConfig"},
+    {"additionalPodRangesConfig", "removedAdditionalPodRangesConfig"},
     {"desiredNodeVersion"},
 )
 
-# Field of UpdateNodePoolRequest -> (where in the pool, key within the field's own wrapper or "").
-POOL_PLACES = {
-    "accelerators": ("config.accelerators", ""),
-    "bootDisk": ("config.bootDisk", ""),
-    "confidentialNodes": ("config.confidentialNodes", ""),
-    "consolidationDelay": ("config.consolidationDelay", ""),
-    "containerdConfig": ("config.containerdConfig", ""),
-    "diskSizeGb": ("config.diskSizeGb", ""),
-    "diskType": ("config.diskType", ""),
-    "fastSocket": ("config.fastSocket", ""),
-    "flexStart": ("config.flexStart", ""),
-    "gcfsConfig": ("config.gcfsConfig", ""),
-    "gvnic": ("config.gvnic", ""),
-    "imageType": ("config.imageType", ""),
-    "labels": ("config.labels", "labels"),
-    "linuxNodeConfig": ("config.linuxNodeConfig", ""),
-    "locations": ("locations", ""),
-    "loggingConfig": ("config.loggingConfig", ""),
-    "machineType": ("config.machineType", ""),
-    "maxRunDuration": ("config.maxRunDuration", ""),
-    "maintenancePolicy": ("maintenancePolicy", ""),
-    "nodeDrainConfig": ("nodeDrainConfig", ""),
-    "nodeVersion": ("version", ""),
-    "queuedProvisioning": ("queuedProvisioning", ""),
-    "resourceLabels": ("config.resourceLabels", "labels"),
-    "resourceManagerTags": ("config.resourceManagerTags", ""),
-    "storagePools": ("config.storagePools", ""),
-    "tags": ("config.tags", "tags"),
-    "taintConfig": ("config.taintConfig", ""),
-    "taints": ("config.taints", "taints"),
-    "upgradeSettings": ("upgradeSettings", ""),
-    "windowsNodeConfig": ("config.windowsNodeConfig", ""),
-    "workloadMetadataConfig": ("config.workloadMetadataConfig", ""),
-}
-# These the request does not replace whole: (where in the pool, what that is afterwards).
-POOL_MERGED: Mapping[str, tuple[str, Callable[[Json, Json], Json]]] = {
-    "kubeletConfig": ("config.kubeletConfig", lambda _pool, value: merged(KUBELET, value)),
-    "nodeNetworkConfig": ("networkConfig", lambda pool, value: merged(pool["networkConfig"], value)),
-}
-POOL_ADDRESS = {"name", "projectId", "zone", "clusterId", "nodePoolId", "etag"}
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """``wanted``: the cluster that a rule turns into what it is afterwards."""
+
+    project: Project
+    wanted: Json
+    update: Json
 
 
 def cluster(project: Project, document: Json, update: Json) -> Json:
@@ -145,18 +128,21 @@ def cluster(project: Project, document: Json, update: Json) -> Json:
         asked = {"desiredImageType"}
     if not asked:
         raise invalid("Must specify a field to update.")
+    for field in sorted(asked & set(REFUSED)):
+        raise invalid(f"Updating {field} is not supported: {REFUSED[field]}.")
     if len(asked) > 1 and not any(asked <= together for together in TOGETHER):
         raise invalid(f"Exactly one update can be applied per request, got {', '.join(sorted(asked))}.")
     wanted = copy.deepcopy(document)
     for field in sorted(asked):
-        _apply(project, wanted, field, update)
+        _apply(Change(project, wanted, update), field)
+    networking.check_gateway(wanted)
     return wanted
 
 
-def _apply(project: Project, wanted: Json, field: str, update: Json) -> None:
-    value = update[field]
+def _apply(change: Change, field: str) -> None:
+    value, wanted = change.update[field], change.wanted
     if field in SPECIAL:
-        SPECIAL[field](project, wanted, update)
+        SPECIAL[field](change)
     elif field in MERGED:
         put(wanted, MERGED[field], {**wanted.get(MERGED[field], {}), **value})
     elif field in PLACES:
@@ -165,87 +151,139 @@ def _apply(project: Project, wanted: Json, field: str, update: Json) -> None:
         raise invalid(f"Updating {field} is not supported for this cluster.")
 
 
-def _identity(project: Project, wanted: Json, update: Json) -> None:
-    pool = update["desiredWorkloadIdentityConfig"].get("workloadPool")
-    if pool and pool != project.pool_name:
-        raise invalid(f'Workload pool "{pool}" is invalid: the only valid pool is "{project.pool_name}".')
-    wanted.pop("workloadIdentityConfig", None)
+def _identity(change: Change) -> None:
+    pool = change.update["desiredWorkloadIdentityConfig"].get("workloadPool", "")
+    check_identity(change.project, pool)
+    change.wanted.pop("workloadIdentityConfig", None)
     if pool:
-        wanted["workloadIdentityConfig"] = {"workloadPool": pool}
+        change.wanted["workloadIdentityConfig"] = {"workloadPool": pool}
 
 
-def _fleet(project: Project, wanted: Json, update: Json) -> None:
-    given = update["desiredFleet"].get("project", "").removeprefix("projects/")
-    if given and given not in (project.id, project.number):
-        raise Refusal("PERMISSION_DENIED", f'The fleet host project "{given}" cannot be used from "{project.id}".')
+def _fleet(change: Change) -> None:
+    given = change.update["desiredFleet"].get("project", "")
+    check_fleet(change.project, given)
     if not given:
-        wanted.pop("fleet", None)
-    elif not wanted.get("fleet"):
-        wanted["fleet"] = {"project": given}
+        change.wanted.pop("fleet", None)
+    elif not change.wanted.get("fleet"):
+        change.wanted["fleet"] = {**change.update["desiredFleet"], "project": given.removeprefix("projects/")}
 
 
-def _master_version(_project: Project, wanted: Json, update: Json) -> None:
-    version = resolve_version(wanted["releaseChannel"]["channel"], update["desiredMasterVersion"], "Master")
-    if version_key(version)[:2] < version_key(wanted["currentMasterVersion"])[:2]:
-        raise invalid(f'Master cannot be downgraded to "{version}".')
-    wanted["currentMasterVersion"] = version
+def _master_version(change: Change) -> None:
+    channel = change.wanted["releaseChannel"].get("channel", "")
+    version = versions.master(channel, change.update["desiredMasterVersion"], stated=False)
+    versions.check_upgrade(change.wanted, version)
+    change.wanted["currentMasterVersion"] = version
 
 
-def _named_pool(wanted: Json, update: Json) -> Json:
-    name = update.get("desiredNodePoolId")
-    pools = [pool for pool in wanted["nodePools"] if pool["name"] == name or not name]
-    if not pools:
+def _named_pool(change: Change) -> Json:
+    name = change.update.get("desiredNodePoolId")
+    found = [pool for pool in change.wanted["nodePools"] if pool["name"] == name or not name]
+    if not found:
         raise not_found(f'Not found: node pool "{name}" not found.')
-    return t.cast(Json, pools[0])
+    return t.cast(Json, found[0])
 
 
-def _node_version(_project: Project, wanted: Json, update: Json) -> None:
-    pool = _named_pool(wanted, update)
-    version = update["desiredNodeVersion"]
-    if version in ("", "-"):
-        version = wanted["currentMasterVersion"]
-    version = resolve_version(wanted["releaseChannel"]["channel"], version, "Node")
-    if version_key(version) > version_key(wanted["currentMasterVersion"]):
-        raise invalid(f'Node version "{version}" must not be newer than the master\'s.')
-    pool["version"] = version
-    if update.get("desiredImageType"):
-        pool["config"]["imageType"] = update["desiredImageType"]
+def _judged(change: Change, pool: Json, stated: Json) -> None:
+    admission.check(admission.Asked(change.project, change.wanted, pool, stated))
 
 
-def _image_type(_project: Project, wanted: Json, update: Json) -> None:
-    _named_pool(wanted, update)["config"]["imageType"] = update["desiredImageType"]
+def _node_version(change: Change) -> None:
+    pool = _named_pool(change)
+    upgraded = bool(pool["management"].get("autoUpgrade"))
+    pool["version"] = versions.node(change.wanted, change.update["desiredNodeVersion"], upgraded=upgraded)
+    if change.update.get("desiredImageType"):
+        _image_type(change)
 
 
-def _pool_autoscaling(_project: Project, wanted: Json, update: Json) -> None:
-    _named_pool(wanted, update)["autoscaling"] = update["desiredNodePoolAutoscaling"]
+def _image_type(change: Change) -> None:
+    pool = _named_pool(change)
+    pool["config"]["imageType"] = change.update["desiredImageType"]
+    _judged(change, pool, {})
 
 
-def _endpoints(_project: Project, wanted: Json, update: Json) -> None:
-    given = stated_endpoints(update["desiredControlPlaneEndpointsConfig"])
-    wanted["controlPlaneEndpointsConfig"] = merged(wanted["controlPlaneEndpointsConfig"], given)
-    live = wanted["controlPlaneEndpointsConfig"]["ipEndpointsConfig"]
-    if live.get("authorizedNetworksConfig"):
-        wanted["masterAuthorizedNetworksConfig"] = dict(live["authorizedNetworksConfig"])
-    if live.get("enabled") and not live.get("enablePublicEndpoint"):
-        live.pop("publicEndpoint", None)
-        wanted["privateClusterConfig"]["enablePrivateEndpoint"] = True
+def _pool_autoscaling(change: Change) -> None:
+    pool = _named_pool(change)
+    pool["autoscaling"] = change.update["desiredNodePoolAutoscaling"]
+    _judged(change, pool, {})
 
 
-def _private_nodes(_project: Project, wanted: Json, update: Json) -> None:
-    private = bool(update["desiredDefaultEnablePrivateNodes"])
-    wanted["networkConfig"]["defaultEnablePrivateNodes"] = private
-    wanted["privateClusterConfig"]["enablePrivateNodes"] = private
+def _locations(change: Change) -> None:
+    given = change.update["desiredLocations"]
+    networking.check_locations(change.wanted["location"], given)
+    before = change.wanted["locations"]
+    change.wanted["locations"] = given
+    for pool in change.wanted["nodePools"]:
+        if pool["locations"] == before and is_region(change.wanted["location"]):
+            pool["locations"] = list(given)
 
 
-SPECIAL: dict[str, Callable[[Project, Json, Json], None]] = {
-    "desiredControlPlaneEndpointsConfig": _endpoints,
+def _encryption(change: Change) -> None:
+    change.wanted["databaseEncryption"] = encrypted(change.update["desiredDatabaseEncryption"])
+
+
+def _endpoints(change: Change, given: Json) -> None:
+    wanted = change.wanted
+    wanted["controlPlaneEndpointsConfig"] = networking.endpoints(wanted["controlPlaneEndpointsConfig"], given)
+    networking.show_authorized(wanted)
+
+
+def _authorized(change: Change) -> None:
+    given = change.update["desiredMasterAuthorizedNetworksConfig"]
+    live = change.wanted["controlPlaneEndpointsConfig"]["ipEndpointsConfig"]
+    live["authorizedNetworksConfig"] = {**live.get("authorizedNetworksConfig", {}), **given}
+    networking.show_authorized(change.wanted)
+
+
+def _private_endpoint(change: Change) -> None:
+    public = not change.update["desiredEnablePrivateEndpoint"]
+    _endpoints(change, {"ipEndpointsConfig": {"enablePublicEndpoint": public}})
+
+
+def _private_cluster(change: Change) -> None:
+    given = change.update["desiredPrivateClusterConfig"]
+    if given.get("masterIpv4CidrBlock", "") not in (
+        "",
+        change.wanted["privateClusterConfig"].get("masterIpv4CidrBlock"),
+    ):
+        raise invalid("The master CIDR block of a cluster cannot be changed.")
+    change.wanted["privateClusterConfig"] |= given
+    _endpoints(change, networking.of_private(given))
+    if "enablePrivateNodes" in given:
+        change.wanted["networkConfig"]["defaultEnablePrivateNodes"] = bool(given["enablePrivateNodes"])
+
+
+def _private_nodes(change: Change) -> None:
+    change.wanted["networkConfig"]["defaultEnablePrivateNodes"] = bool(
+        change.update["desiredDefaultEnablePrivateNodes"]
+    )
+
+
+def _more_pod_ranges(change: Change) -> None:
+    place = "ipAllocationPolicy.additionalPodRangesConfig"
+    names = list((t.cast(Json, get(change.wanted, place)) or {}).get("podRangeNames", []))
+    names += change.update.get("additionalPodRangesConfig", {}).get("podRangeNames", [])
+    gone = change.update.get("removedAdditionalPodRangesConfig", {}).get("podRangeNames", [])
+    put(change.wanted, place, {"podRangeNames": [name for name in dict.fromkeys(names) if name not in gone]})
+
+
+SPECIAL: dict[str, Callable[[Change], None]] = {
+    "additionalPodRangesConfig": _more_pod_ranges,
+    "desiredControlPlaneEndpointsConfig": lambda change: _endpoints(
+        change, change.update["desiredControlPlaneEndpointsConfig"]
+    ),
+    "desiredDatabaseEncryption": _encryption,
     "desiredDefaultEnablePrivateNodes": _private_nodes,
+    "desiredEnablePrivateEndpoint": _private_endpoint,
     "desiredFleet": _fleet,
     "desiredImageType": _image_type,
+    "desiredLocations": _locations,
+    "desiredMasterAuthorizedNetworksConfig": _authorized,
     "desiredMasterVersion": _master_version,
     "desiredNodePoolAutoscaling": _pool_autoscaling,
     "desiredNodeVersion": _node_version,
+    "desiredPrivateClusterConfig": _private_cluster,
     "desiredWorkloadIdentityConfig": _identity,
+    "removedAdditionalPodRangesConfig": _more_pod_ranges,
 }
 
 
@@ -264,7 +302,15 @@ def set_maintenance(_project: Project, document: Json, body: Json) -> Json:
     given = body.get("maintenancePolicy", {})
     if given.get("resourceVersion", "") not in ("", document["maintenancePolicy"]["resourceVersion"]):
         raise precondition("The maintenance policy was changed in between: its resource version does not match.")
-    return {**copy.deepcopy(document), "maintenancePolicy": maintenance(given)}
+    return {**copy.deepcopy(document), "maintenancePolicy": policy(given)}
+
+
+def set_legacy_abac(_project: Project, document: Json, body: Json) -> Json:
+    return {**copy.deepcopy(document), "legacyAbac": {"enabled": True} if body.get("enabled") else {}}
+
+
+def set_network_policy(_project: Project, document: Json, body: Json) -> Json:
+    return merged(document, {"networkPolicy": body.get("networkPolicy", {})})
 
 
 def as_update(field: str, source: str) -> Callable[[Project, Json, Json], Json]:
@@ -277,63 +323,24 @@ CLUSTER_VERBS: Mapping[str, tuple[str, str, Callable[[Project, Json, Json], Json
     "setResourceLabels": ("SetLabelsRequest", "SET_LABELS", set_labels),
     "setMaintenancePolicy": ("SetMaintenancePolicyRequest", "UPDATE_CLUSTER", set_maintenance),
     "setAddons": ("SetAddonsConfigRequest", "UPDATE_CLUSTER", as_update("desiredAddonsConfig", "addonsConfig")),
+    "setLegacyAbac": ("SetLegacyAbacRequest", "UPDATE_CLUSTER", set_legacy_abac),
     "setLogging": ("SetLoggingServiceRequest", "UPDATE_CLUSTER", as_update("desiredLoggingService", "loggingService")),
     "setMonitoring": (
         "SetMonitoringServiceRequest",
         "UPDATE_CLUSTER",
         as_update("desiredMonitoringService", "monitoringService"),
     ),
+    "setNetworkPolicy": ("SetNetworkPolicyRequest", "SET_NETWORK_POLICY", set_network_policy),
     "setLocations": ("SetLocationsRequest", "UPDATE_CLUSTER", as_update("desiredLocations", "locations")),
     "updateMaster": ("UpdateMasterRequest", "UPGRADE_MASTER", as_update("desiredMasterVersion", "masterVersion")),
 }
-
-
-def pool(parent: Json, document: Json, body: Json) -> Json:
-    """The pool after this UpdateNodePoolRequest."""
-    wanted = copy.deepcopy(document)
-    for field in set(body) - POOL_ADDRESS:
-        if field in POOL_MERGED:
-            place, afterwards = POOL_MERGED[field]
-            put(wanted, place, afterwards(wanted, body[field]))
-            continue
-        if field not in POOL_PLACES:
-            raise invalid(f"Updating {field} is not supported for this node pool.")
-        place, wrapper = POOL_PLACES[field]
-        value = body[field]
-        put(wanted, place, value.get(wrapper, [] if wrapper in ("tags", "taints") else {}) if wrapper else value)
-    if "nodeVersion" in body:
-        version = body["nodeVersion"] if body["nodeVersion"] not in ("", "-") else parent["currentMasterVersion"]
-        wanted["version"] = resolve_version(parent["releaseChannel"]["channel"], version, "Node")
-    if document["networkConfig"].get("acceleratorNetworkProfile"):
-        wanted["config"].setdefault("labels", {})[PROFILE_LABEL] = "auto"
-    for field in ("labels", "taints", "tags"):
-        if not wanted["config"].get(field, True):
-            del wanted["config"][field]
-    return wanted
-
-
-def set_size(document: Json, body: Json) -> Json:
-    return {**copy.deepcopy(document), "initialNodeCount": int(body.get("nodeCount", 0))}
-
-
-def set_autoscaling(document: Json, body: Json) -> Json:
-    return {**copy.deepcopy(document), "autoscaling": body.get("autoscaling", {})}
-
-
-def set_management(document: Json, body: Json) -> Json:
-    return {**copy.deepcopy(document), "management": body.get("management", {})}
-
-
-POOL_VERBS: Mapping[str, tuple[str, str, Callable[[Json, Json], Json]]] = {
-    "setSize": ("SetNodePoolSizeRequest", "SET_NODE_POOL_SIZE", set_size),
-    "setAutoscaling": ("SetNodePoolAutoscalingRequest", "UPDATE_CLUSTER", set_autoscaling),
-    "setManagement": ("SetNodePoolManagementRequest", "SET_NODE_POOL_MANAGEMENT", set_management),
+# Ends of the deprecated paths below projects.zones.clusters -> the verb that they stand for (discovery document).
+LEGACY_VERBS = {
+    "addons": "setAddons",
+    "legacyAbac": "setLegacyAbac",
+    "locations": "setLocations",
+    "logging": "setLogging",
+    "master": "updateMaster",
+    "monitoring": "setMonitoring",
+    "resourceLabels": "setResourceLabels",
 }
-
-
-def put(document: Json, place: str, value: object) -> None:
-    """Set the field at the dotted ``place``."""
-    *parents, last = place.split(".")
-    for key in parents:
-        document = document.setdefault(key, {})
-    document[last] = value

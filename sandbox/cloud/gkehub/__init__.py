@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+from .features import Features
 from .fleets import Fleets
+from .memberships import Memberships
 from .service import GkeHub
 
-__all__ = ["Fleets", "GkeHub"]
+__all__ = ["Features", "Fleets", "GkeHub", "Memberships"]

@@ -14,16 +14,14 @@ from ...interfaces import Json
 from ..engine import Work, compute_name
 from ..errors import Refusal, invalid, not_found, precondition
 from ..store import Project, now
-from ..web import Call, Route, Service
-from . import service, shapes
+from ..web import Call, Route
+from . import shapes
+from .base import Hub, answer_list, copy_field, render
 
 DISPLAY_NAME = re.compile(r"[A-Za-z0-9'\" !-]{4,30}")
 
 
-class Fleets(Service):
-    name = service.GkeHub.name
-    base = service.GkeHub.base
-
+class Fleets(Hub):
     def routes(self) -> Sequence[Route]:
         where = "{version:v1\\w*}/projects/{project}/locations/{location:global|-}/fleets"
         one = where + "/{fleet:[^/:]+}"
@@ -37,7 +35,7 @@ class Fleets(Service):
 
     async def _list(self, call: Call) -> Json:
         found = fleet(call.project)
-        return service.answer_list(call, "fleets", [found] if found else [])
+        return answer_list(call, "fleets", [found] if found else [])
 
     async def _get(self, call: Call) -> Json:
         return self._find(call)
@@ -54,7 +52,7 @@ class Fleets(Service):
         mask = [field for field in call.query.get("updateMask", "").split(",") if field]
         wanted = dict(document)
         for field in mask:
-            service.copy_field(body, wanted, field, shapes.FLEET_MUTABLE)
+            copy_field(body, wanted, field, shapes.FLEET_MUTABLE)
         call.project.fleet = {**wanted, "updateTime": now()}
         return self._change(call, "update", lambda: None)
 
@@ -99,7 +97,7 @@ class Fleets(Service):
             seconds=self.latency.of("membership_create"),
             extra={"verb": verb},
         )
-        return service.render(self.engine.start(work, change), call.version)
+        return render(self.engine.start(work, change), call.version)
 
 
 def fleet_name(project: Project, name: str = "default") -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...catalogue.apis import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
 from ...interfaces import Json
 from .. import apis, policies
 from ..bodies import BOOL, STRING, STRINGS, Shape
-from ..catalogue import AGENT_NAMES, AGENTS, DEPENDENCIES, TITLES
 from ..compute import Compute
 from ..engine import Work, compute_name
 from ..errors import Refusal, invalid, not_found, precondition

@@ -10,9 +10,9 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from ...catalogue.places import REGIONS
 from ...interfaces import Json
 from .. import labels
-from ..catalogue import REGIONS
 from ..errors import Refusal, invalid, lacking, no_permission
 from ..store import now
 

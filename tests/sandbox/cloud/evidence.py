@@ -13,7 +13,7 @@ from pathlib import Path
 
 from proof.evidence import read, replayable
 from proof.google import services_of_role
-from tests.clouds import PROJECT, running_cloud
+from tests.clouds import running_cloud
 from tests.sandbox.cloud.replay import Difference, Replay
 
 NOTHING = re.compile(r"(?!)")
@@ -23,10 +23,8 @@ def differences(folder: Path, directory: Path) -> list[Difference]:
     """What replaying a run's evidence on a cloud in ``directory`` finds."""
     records = replayable(read(folder))
     found: list[Difference] = []
-    with running_cloud(directory, scale=0.0001) as cloud:
-        # A run begins only where these are on.
-        parent = f"serviceusage/v1/projects/{PROJECT}/services"
-        cloud.done(cloud.ok("POST", f"{parent}:batchEnable", {"serviceIds": services_of_role()}))
+    # A run begins only where these are on.
+    with running_cloud(directory, scale=0.0001, services=services_of_role()) as cloud:
         found = list(Replay(cloud, records).run(NOTHING))
     return found
 

@@ -174,12 +174,19 @@ def test_a_membership_is_made_from_what_gcloud_composes_of_its_endpoint_override
     assert beta.keys() - live.keys() == {"infrastructureType"} == beta.keys() - made.keys()
 
 
-def test_a_config_membership_that_is_not_there_is_an_error_of_the_feature(cloud: Running) -> None:
-    name = f"projects/{PROJECT}/locations/global/memberships/none"
+def test_a_config_membership_that_goes_is_an_error_of_the_feature(cloud: Running) -> None:
+    make_network(cloud)
+    cloud.done(cloud.ok("POST", CLUSTERS, cluster_body(fleet={"project": PROJECT})))
+    name = f"projects/{PROJECT}/locations/us-east5/memberships/c1"
     spec = {"spec": {"multiclusteringress": {"configMembership": name}}}
-    operation = cloud.ok("POST", f"{HUB}/global/features?featureId=multiclusteringress", spec)
-    cloud.done(operation, f"gkehub/v1/{operation['name']}")
-    state = cloud.ok("GET", f"{HUB}/global/features/multiclusteringress")["state"]["state"]
+    feature = f"{HUB}/global/features/multiclusteringress"
+    for method, path, body in (
+        ("POST", f"{HUB}/global/features?featureId=multiclusteringress", spec),
+        ("DELETE", f"gkehub/v1/{name}?force=true", None),
+    ):
+        operation = cloud.ok(method, path, body)
+        cloud.done(operation, f"gkehub/v1/{operation['name']}")
+    state = until(lambda: cloud.ok("GET", feature)["state"]["state"], lambda state: state["code"] != "OK")
     assert state["code"] == "ERROR"
     assert name in state["description"]
 

@@ -91,6 +91,10 @@ CREATE_POOL: Json = {
 UPDATE: Json = {
     "update": {"desiredControlPlaneEndpointsConfig": {"ipEndpointsConfig": {"enablePublicEndpoint": False}}}
 }
+RESERVATION: Json = {
+    "name": "more",
+    "specificReservation": {"count": "2", "instanceProperties": {"machineType": "ct6e-standard-4t"}},
+}
 MEMBERSHIP: Json = {
     "labels": {"a": "b"},
     "endpoint": {"gkeCluster": {"resourceLink": LINK}},
@@ -98,7 +102,7 @@ MEMBERSHIP: Json = {
 }
 FEATURE: Json = {
     "spec": {"multiclusteringress": {"configMembership": f"projects/{PROJECT}/locations/global/memberships/m1"}},
-    "membershipSpecs": {"x": {}},
+    "membershipSpecs": {f"projects/{PROJECT}/locations/global/memberships/m1": {}},
 }
 POLICY: Json = {
     "etag": "ACAB",
@@ -165,6 +169,8 @@ CASES: dict[str, list[Case]] = {
             [{"instanceState": "ALL"}],
         ),
         ({**GLOBAL, "collection": "addresses", "name": "world"}, [{"name": "world", "addressType": "EXTERNAL"}]),
+        ({**PLACE, "zone": "us-east5-a", "collection": "machineTypes", "name": "e2-medium"}, []),
+        ({**PLACE, "scope": "zones/us-east5-a", "collection": "reservations", "name": "kept"}, [RESERVATION]),
     ],
     "container": [
         (GKE, [CREATE_CLUSTER, CREATE_POOL, UPDATE]),
@@ -176,6 +182,8 @@ CASES: dict[str, list[Case]] = {
         ({**GKE, "verb": "setMaintenancePolicy"}, [{"maintenancePolicy": {"resourceVersion": "x"}}]),
         ({**GKE, "verb": "setAddons"}, [{"addonsConfig": {"httpLoadBalancing": {"disabled": True}}}]),
         ({**GKE, "verb": "updateMaster"}, [{"masterVersion": "1.34"}]),
+        ({**GKE, "verb": "addons"}, [{"addonsConfig": {"httpLoadBalancing": {"disabled": True}}}]),
+        ({**GKE, "verb": "rollback"}, [{"respectPdb": True}]),
     ],
     "gkehub": [
         ({**HUB, "collection": "memberships", "name": "m1"}, [MEMBERSHIP]),
@@ -243,6 +251,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             (f"{compute}/firewalls", RULE),
             (f"compute/v1/{REGION}/addresses", VIP),
             (f"compute/v1/{REGION}/routers", {**ROUTER, "nats": []}),
+            (f"compute/v1/{ZONE}/reservations", {**RESERVATION, "name": "kept"}),
         ):
             cloud.done(cloud.ok("POST", where, document))
         body = {"cluster": {**CREATE_CLUSTER["cluster"], "name": "c1", "fleet": {}}}

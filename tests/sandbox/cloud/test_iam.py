@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from tests.sandbox.cloud.running import PROJECT, Running
+from tests.clouds import PROJECT, Running
 
 ACCOUNTS = f"iam/v1/projects/{PROJECT}/serviceAccounts"
 PROJECTS = f"cloudresourcemanager/v1/projects/{PROJECT}"

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from sandbox.controllers import gateway, gateway_status, policies, routing
+from sandbox.controllers import backend_policies, gateway, gateway_status, routing
 from sandbox.controllers.firewall import admits
 from sandbox.controllers.gateway import Fault, Surroundings, Verdict
 from sandbox.controllers.pools import Attachments, Site, pool_status, ready_endpoints, serves
@@ -222,16 +222,16 @@ def policy(own: str, default: Json, /, *, age: int = 0, **reference: str) -> Jso
     ],
 )
 def test_health_check(default: Json | None, check: HealthCheck) -> None:
-    assert policies.health_check(policy("p", default) if default else None) == check
+    assert backend_policies.health_check(policy("p", default) if default else None) == check
 
 
 def test_the_oldest_policy_counts() -> None:
     old, young, lost = policy("b", {}), policy("a", {}, age=1), policy("c", {}, name="absent")
-    chosen = policies.effective([young, old, lost])
+    chosen = backend_policies.effective([young, old, lost])
     assert chosen["default", "pool"] is old
 
     def reason(obj: Json) -> str:
-        fault = policies.fault(obj, chosen, IMPORTS)
+        fault = backend_policies.fault(obj, chosen, IMPORTS)
         return fault.reason if fault else ""
 
     assert [reason(obj) for obj in (old, young, lost)] == ["", "Conflicted", "TargetNotFound"]
@@ -254,7 +254,7 @@ def test_the_oldest_policy_counts() -> None:
     ],
 )
 def test_drain_by_capacity(default: Json, drained: bool) -> None:
-    assert policies.drained(policy("p", default), POD, EAST) == drained
+    assert backend_policies.drained(policy("p", default), POD, EAST) == drained
 
 
 def rule(sources: list[str], *ports: str, protocol: str = "tcp", deny: bool = False, **more: t.Any) -> Json:

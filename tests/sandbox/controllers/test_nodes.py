@@ -10,8 +10,9 @@ from fractions import Fraction
 
 import pytest
 
+from sandbox.catalogue.machines import find, named
+from sandbox.controllers.allocatable import allocatable_cpu, allocatable_memory
 from sandbox.controllers.dra import device_classes, matches, resource_slices
-from sandbox.controllers.machines import allocatable_cpu, allocatable_memory, machine
 from sandbox.controllers.nodes import desired_nodes
 from sandbox.controllers.quantities import quantity, requests
 from sandbox.interfaces import ClusterKey, Json
@@ -67,11 +68,18 @@ def test_requests_of_a_pod() -> None:
         ("n2d-custom-4-8192", 4, 8),
         ("custom-2-4096", 2, 4),
         ("ct6e-standard-4t", 180, 720),
-        ("unheard-of", 2, 4),
+        ("", 2, 4),
     ],
 )
 def test_machine(name: str, cpus: float, memory: float) -> None:
-    assert (machine(name).cpus, machine(name).memory) == (cpus, memory)
+    assert (named(name).cpus, named(name).memory) == (cpus, memory)
+
+
+@pytest.mark.parametrize(
+    "name", ["unheard-of", "e2-standard-3", "c3-custom-4-8192", "n2-custom-3-8192", "ct6e-standard-2t"]
+)
+def test_what_is_no_machine(name: str) -> None:
+    assert find(name) is None
 
 
 def test_allocatable_follows_gke() -> None:

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.aiserving.gke.plugins.module_utils._inventory import catalogue
 from ansible_collections.aiserving.gke.plugins.module_utils._inventory.estate import Option
 from ansible_collections.aiserving.gke.plugins.module_utils._inventory.judge import judge, needed, ours, verdict
 from ansible_collections.aiserving.gke.plugins.plugin_utils._estate import COLLECTION, ROLES, _specs
 
-from sandbox.cloud.catalogue import REGIONS
-from sandbox.cloud.container.pools import V6E_ZONES
-from sandbox.controllers.machines import _SPECIAL
 from tests.inventories import EAST, WEST, Change, estate
 
 Json = dict[str, t.Any]
@@ -187,20 +183,6 @@ def test_the_sandboxs_inventory_is_right(tmp_path: Path) -> None:
         assert not (found := judge(estate(folder, change))), verdict(found)
         change.playbook = "failover_drill.yml"
         assert not (found := judge(estate(folder, change))), verdict(found)
-
-
-def test_what_the_sandbox_sells_is_known() -> None:
-    for region, letters in REGIONS.items():
-        assert set(catalogue.zones(region, {})) >= {f"{region}-{letter}" for letter in letters}
-    assert all(catalogue.sells(zone, "ct6e-standard-4t", {}) for zone in V6E_ZONES)
-    assert all(catalogue.is_machine(machine, {}) for machine in _SPECIAL)
-    for machine, facts in _SPECIAL.items():
-        if facts.gpus:
-            assert catalogue.GPUS[machine] == (facts.gpu, facts.gpus)
-        if facts.tpu:
-            assert [label for family, label in catalogue.TPU_LABELS.items() if machine.startswith(family)] == [
-                facts.tpu
-            ]
 
 
 def test_a_region_left_out_by_limit_stops_nobody_with_its_own_faults(tmp_path: Path) -> None:
