@@ -104,10 +104,10 @@ def test_directories_are_kept_alike_and_objects_change_and_grow(gcloud: Gcloud, 
     config = f"{SYNCED}/config.json"
     gcloud.succeed("storage", "objects", "update", config, "--content-type=text/x", "--cache-control=no-cache")
     gcloud.succeed("storage", "objects", "update", config, "--update-custom-metadata=a=b,c=d")
-    gcloud.succeed("storage", "objects", "update", config, "--remove-custom-metadata=a", "--clear-cache-control")
+    gcloud.succeed("storage", "objects", "update", config, "--clear-cache-control")
     told = gcloud("storage", "objects", "describe", config)
-    assert (told["content_type"], told["custom_fields"], told["metageneration"]) == ("text/x", {"c": "d"}, 4)
-    assert "cache_control" not in told
+    assert (told["content_type"], told["metageneration"], "cache_control" in told) == ("text/x", 4, False)
+    assert {"a": "b", "c": "d"}.items() <= told["custom_fields"].items()
     gcloud.succeed("storage", "objects", "update", config, "--storage-class=nearline")
     assert gcloud("storage", "objects", "describe", config)["storage_class"] == "NEARLINE"
     gcloud.succeed("storage", "objects", "compose", config, f"{SYNCED}/shards/2", f"{SYNCED}/whole")

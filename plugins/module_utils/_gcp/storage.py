@@ -125,10 +125,12 @@ def objects_info(call: Call) -> Json:
     answer: Json = {"changed": False, "objects": objects}
     if manifest is not None:
         sizes = {item["name"]: item["size"] for item in objects}
-        document = rest.find(object_path(bucket, prefix + manifest), {"alt": "media"})
+        # The list says whether it is there: Google answers a download that fails in plain words, not as an API error.
+        name = prefix + manifest
+        document = rest.get(object_path(bucket, name), {"alt": "media"}) if name in sizes else None
         files = {} if document is None else document.get("files")
         if not isinstance(files, dict):
-            raise CollectionError(f"gs://{bucket}/{prefix}{manifest} is no manifest: it has no mapping 'files'")
+            raise CollectionError(f"gs://{bucket}/{name} is no manifest: it has no mapping 'files'")
         answer["missing"] = missing({prefix + name: size for name, size in files.items()}, sizes)
         answer["complete"] = document is not None and not answer["missing"]
     return answer

@@ -53,7 +53,10 @@ class Changing:
         return web.Response(status=204)
 
     async def update(self, call: Call) -> Json:
-        """PATCH changes what is named, PUT replaces all that can be changed."""
+        """PATCH changes what is named, PUT replaces all that can be changed.
+
+        A PATCH of metadata leaves keys that it does not name: https://github.com/googleapis/google-cloud-go/issues/380
+        """
         bucket, name = call.params["bucket"], call.params["object"]
         known = self._objects.find(bucket, name, call.query.get("generation", ""))
         check_conditions(known, call.query)

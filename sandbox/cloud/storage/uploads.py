@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import mmap
 import re
 import secrets
 import typing as t
@@ -30,6 +29,10 @@ from .objects import BLOCK, USUAL_TYPE, Objects, hash_file, read_metadata, shown
 
 UNIT = 256 * 1024  # bytes; what is kept of a chunk that is not the last is a multiple of it
 CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>\d{1,18})-(?P<last>\d{1,18}|\*)|\*)/(?P<total>\d{1,18}|\*)")
+BLANK = re.compile(rb"\r?\n\r?\n")
+# Where the parts of a multipart body begin and end is looked for in so many bytes at its beginning and its end; what is
+# said of an object has at most a few KiB: https://cloud.google.com/storage/quotas#objects
+LONGEST_HEAD, LONGEST_TAIL = 64 * 1024, 1024
 SUMS = {"crc32c": "CRC32C", "md5Hash": "MD5 hash"}
 
 
@@ -272,30 +275,30 @@ def split_multipart(kind: str, body: Path, data: Path) -> tuple[Json, str]:
     """
     boundary = re.search(r"boundary=(['\"]?)(?P<text>[^'\";]+)\1", kind)
     malformed = invalid("Malformed multipart body.", reason="badContent")
-    if boundary is None or not body.stat().st_size:
+    if boundary is None:
         raise malformed
     mark = b"--" + boundary["text"].encode("utf-8", "surrogateescape")
-    with body.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        first = whole.find(mark)
-        second = whole.find(mark, first + 1)
-        end = whole.find(mark, second + 1)
-        blank = re.compile(rb"\r?\n\r?\n")
-        heads = [blank.search(whole, first, second), blank.search(whole, second, end)]
-        if not 0 <= first < second < end or None in heads or whole[end + len(mark) : end + len(mark) + 2] != b"--":
+    with body.open("rb") as whole, data.open("wb") as target:
+        head = whole.read(LONGEST_HEAD)
+        start = BLANK.search(head, max(0, head.find(mark)))
+        second = head.find(mark, start.end()) if start else -1
+        begin = BLANK.search(head, second) if second >= 0 else None
+        if start is None or begin is None:
             raise malformed
-        spans = [(head.end(), stop) for head, stop in zip(heads, (second, end), strict=True) if head]
-        (start, stop), (begin, finish) = [(at, _before_newline(whole, at, stop)) for at, stop in spans]
-        found = re.search(rb"(?im)^content-type:[ \t]*([^\r\n]+)", whole[second:begin])
-        with data.open("wb") as target:
-            for at in range(begin, finish, BLOCK):
-                target.write(whole[at : min(at + BLOCK, finish)])
-        return bodies.decode(whole[start:stop]), found[1].decode("latin-1") if found else ""
+        tail = whole.seek(max(begin.end(), body.stat().st_size - LONGEST_TAIL))
+        last, closed, _rest = whole.read().rpartition(mark + b"--")
+        if not closed:
+            raise malformed
+        whole.seek(begin.end())
+        copy(whole, target, tail + len(re.sub(rb"\r?\n\Z", b"", last)) - begin.end())
+    kind_of_content = re.search(rb"(?im)^content-type:[ \t]*([^\r\n]+)", head[second : begin.start()])
+    return bodies.decode(head[start.end() : second]), kind_of_content[1].decode("latin-1") if kind_of_content else ""
 
 
-def _before_newline(whole: mmap.mmap, start: int, end: int) -> int:
-    """Where a part ends: the line break before a boundary belongs to that."""
-    last = whole[max(start, end - 2) : end]
-    return end - (2 if last == b"\r\n" else 1 if last.endswith(b"\n") else 0)
+def copy(source: t.BinaryIO, target: t.BinaryIO, size: int) -> None:
+    while size and (block := source.read(min(BLOCK, size))):
+        target.write(block)
+        size -= len(block)
 
 
 def incomplete(request: web.Request, size: int) -> web.Response:

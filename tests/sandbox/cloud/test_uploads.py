@@ -245,3 +245,16 @@ def test_a_large_file_goes_to_disk_as_it_comes(bucket: Running, way: str) -> Non
         length, most = length + len(block), max(most, resident())
     assert length == LARGE
     assert most - before < LARGE / 8
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"\n--other--\r\n", b"x" * 3 * UNIT, b"x" * UNIT + b"\r\n\r\n"])
+def test_a_multipart_upload_keeps_every_byte(bucket: Running, content: bytes) -> None:
+    head = b'--B\r\nContent-Type: application/json\r\n\r\n{"name": "a.bin", "metadata": {"a": "b"}}\r\n'
+    body = head + b"--B\r\ncontent-type: text/x\r\n\r\n" + content + b"\r\n--B--\r\n"
+    path, kind = f"upload/{BUCKET}/o?uploadType=multipart", "multipart/related; boundary=B"
+    status, made = bucket.call("POST", path, data=body, kind=kind)
+    assert (status, made["contentType"], made["metadata"]) == (200, "text/x", {"a": "b"})
+    assert (made["size"], made["md5Hash"]) == (str(len(content)), sums(content)[1])
+    for cut in (body[:20], head, body.removesuffix(b"--B--\r\n"), b""):
+        status, answer = bucket.call("POST", path, data=cut, kind=kind)
+        assert (status, answer["error"]["message"]) == (400, "Malformed multipart body.")
