@@ -88,7 +88,7 @@ def test_a_run_after_killed_ones_builds_everything_once(region: Estate, undistur
     ):
         with Playing(region, "site.yml") as playing:
             playing.until(task)
-            assert playing.kill() >= 2, playing.output()
+            assert playing.kill() >= 1, playing.output()  # between two tasks no worker is there
             assert not playing.processes()
     converges(region)
     assert_same(region, undisturbed)
