@@ -12,15 +12,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import ipaddress
-import re
 from collections.abc import Iterator, Sequence
 
+from .catalogue.machines import find
 from .interfaces import ClusterKey, Json
 
 # The label of nodes whose pool has an accelerator network profile.
 PROFILE_LABEL = "gke.networks.io/accelerator-network-profile"
 LIVE = ("RUNNING", "RUNNING_WITH_ERROR", "RECONCILING")  # states of a node pool in which its instances are there
-TPU = re.compile(r"ct\d|tpu\d")  # beginnings of the machine types of TPU VMs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Instance:
 
 def base_name(cluster: str, pool: Json, zone: str) -> str:
     """What the names of a pool's instances in a zone begin with; within 58 characters."""
-    machine = (pool.get("config") or {}).get("machineType") or ""
-    return f"gke-tpu-{_group(cluster, pool, zone)}" if TPU.match(machine) else _stem(cluster, pool, zone)
+    machine = find((pool.get("config") or {}).get("machineType") or "")
+    return f"gke-tpu-{_group(cluster, pool, zone)}" if machine and machine.tpu else _stem(cluster, pool, zone)
 
 
 def group_name(cluster: str, pool: Json, zone: str) -> str:

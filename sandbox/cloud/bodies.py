@@ -45,6 +45,11 @@ def of(kind: Shape, names: str) -> dict[str, Shape]:
     return dict.fromkeys(names.split(), kind)
 
 
+def fields(text: str) -> frozenset[str]:
+    """Names divided by blanks."""
+    return frozenset(text.split())
+
+
 def decode(raw: bytes) -> Json:
     """The JSON object in a body, {} for an empty one. Raises Refusal 400."""
     try:

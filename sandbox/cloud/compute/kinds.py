@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from ...interfaces import Json
-from ..bodies import Shape
+from ..bodies import Shape, fields
 from ..store import Project
 from . import addresses, firewalls, networks, ranges, reservations, routers, shapes
 from .links import LINK, full_link
@@ -64,10 +64,6 @@ def same(project: Project, live: object, given: object) -> bool:
             return live.rpartition("/")[2] == given
         return full_link(project, live) == full_link(project, given)
     return False
-
-
-def fields(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 KINDS: dict[str, Kind] = {

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ...catalogue import accelerators, machines, tpus
 from ...catalogue.machines import Machine
-from ...catalogue.places import REGIONS, is_zone, zones
+from ...catalogue.places import REGIONS, zones
 from ...interfaces import Json
-from ..errors import invalid, not_found
 from ..store import Project
 from ..web import Call, Route, Service
 from . import lists
 from .links import LINK
+from .refusals import check_place, missing
 from .service import Compute
 
 SHARED_CORE = ("e2-micro", "e2-small", "e2-medium", "f1-micro", "g1-small")
@@ -40,19 +40,20 @@ class Offers(Service):
 
     async def _list(self, call: Call) -> Json:
         zone, collection = self._zone(call), call.params["collection"]
-        kind, of_zone = KINDS[collection]
+        noun, of_zone = KINDS[collection]
         path = f"projects/{call.project.id}/zones/{zone}/{collection}"
-        return lists.answer(call, f"{kind}List", list(of_zone(call.project, zone)), path)
+        return lists.answer(call, f"compute#{noun}List", list(of_zone(call.project, zone)), path)
 
     async def _aggregated(self, call: Call) -> Json:
         collection = call.params["collection"]
-        kind, of_zone = KINDS[collection]
-        scopes: Json = {}
-        for zone in (zone for region in REGIONS for zone in zones(region)):
-            found = lists.filtered(list(of_zone(call.project, zone)), call.query.get("filter", ""))
-            scopes[f"zones/{zone}"] = {collection: found} if found else {"warning": lists.no_results(f"zones/{zone}")}
-        path = f"projects/{call.project.id}/aggregated/{collection}"
-        return {"kind": f"{kind}AggregatedList", "id": path, "items": scopes, "selfLink": LINK + path}
+        noun, of_zone = KINDS[collection]
+        found = {
+            f"zones/{zone}/{collection}/{item['name']}": item
+            for region in REGIONS
+            for zone in zones(region)
+            for item in of_zone(call.project, zone)
+        }
+        return lists.aggregated(call, collection, noun, ("zones",), found)
 
     async def _get(self, call: Call) -> Json:
         zone, collection, name = self._zone(call), call.params["collection"], call.params["name"]
@@ -61,22 +62,20 @@ class Offers(Service):
         if custom and custom.is_in(zone):
             found = [machine_type(call.project, zone, custom)]
         if not found:
-            path = f"projects/{call.project.id}/zones/{zone}/{collection}/{name}"
-            raise not_found(f"The resource '{path}' was not found")
+            raise missing(f"projects/{call.project.id}/zones/{zone}/{collection}/{name}")
         return found[0]
 
     @staticmethod
     def _zone(call: Call) -> str:
         zone = call.params["zone"]
-        if not is_zone(zone):
-            raise invalid(f"Invalid value for field 'zone': '{zone}'. Unknown zone.", reason="invalid")
+        check_place("zones", zone)
         return zone
 
 
 def machine_type(project: Project, zone: str, machine: Machine) -> Json:
     gigabytes = f"{machine.memory:g} GB"
     document: Json = {
-        **_common(project, zone, "machineTypes", "compute#machineType", machine.name),
+        **_common(project, zone, "machineTypes", "machineType", machine.name),
         "description": f"{machine.cpus:g} vCPUs, {gigabytes} RAM",
         "guestCpus": int(machine.cpus),
         "memoryMb": int(machine.memory * 1024),
@@ -110,17 +109,17 @@ def _accelerator_types(project: Project, zone: str) -> Iterable[Json]:
     ]
     for name, description, most in sorted(sold):
         yield {
-            **_common(project, zone, "acceleratorTypes", "compute#acceleratorType", name),
+            **_common(project, zone, "acceleratorTypes", "acceleratorType", name),
             "zone": f"{LINK}projects/{project.id}/zones/{zone}",
             "description": description,
             "maximumCardsPerInstance": most,
         }
 
 
-def _common(project: Project, zone: str, collection: str, kind: str, name: str) -> Json:
+def _common(project: Project, zone: str, collection: str, noun: str, name: str) -> Json:
     link = f"{LINK}projects/{project.id}/zones/{zone}"
     return {
-        "kind": kind,
+        "kind": f"compute#{noun}",
         "id": str(int.from_bytes(name.encode()[-7:], "big")),
         "creationTimestamp": "1969-12-31T16:00:00.000-08:00",
         "name": name,
@@ -129,8 +128,8 @@ def _common(project: Project, zone: str, collection: str, kind: str, name: str) 
     }
 
 
-# Collection -> (kind, what of it a zone has).
+# Collection -> (noun, what of it a zone has).
 KINDS: dict[str, tuple[str, Callable[[Project, str], Iterable[Json]]]] = {
-    "machineTypes": ("compute#machineType", _machine_types),
-    "acceleratorTypes": ("compute#acceleratorType", _accelerator_types),
+    "machineTypes": ("machineType", _machine_types),
+    "acceleratorTypes": ("acceleratorType", _accelerator_types),
 }

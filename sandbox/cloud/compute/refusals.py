@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ...catalogue.places import is_region, is_zone
 from .. import labels
 from ..errors import Refusal, invalid, not_found
 
@@ -33,6 +34,13 @@ def in_use(noun: str, resource: str, user: str, *, later: bool = False) -> Refus
     spelled = re.sub(r"(?<!^)([A-Z])", r"_\1", noun).lower()
     reason = "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE" if later else "resourceInUseByAnotherResource"
     return invalid(f"The {spelled} resource '{resource}' is already being used by '{user}'", reason=reason)
+
+
+def check_place(scope: str, name: str) -> None:
+    """``scope``: "global", "regions" or "zones"; ``name``: of the region or zone."""
+    known = {"regions": is_region, "zones": is_zone}.get(scope)
+    if known and not known(name):
+        raise invalid(f"Invalid value for field '{scope[:-1]}': '{name}'. Unknown {scope[:-1]}.", reason="invalid")
 
 
 def check_name(name: str, field: str = "name") -> None:

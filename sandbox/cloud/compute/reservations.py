@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from ...catalogue.machines import find
 from ...interfaces import Json
-from ..errors import invalid
 from ..store import Project
+from .refusals import required, wrong
 
 
 def reservation(project: Project, zone: str, name: str) -> Json | None:
@@ -27,14 +27,11 @@ def complete(_project: Project, document: Json, _body: Json) -> None:
     zone, specific = document["zone"].rpartition("/")[2], document.get("specificReservation") or {}
     kind = specific.get("instanceProperties", {}).get("machineType", "").rpartition("/")[2]
     if int(specific.get("count") or 0) < 1:
-        raise invalid("Required field 'resource.specificReservation.count' not specified", reason="required")
+        raise required("specificReservation.count")
     found = find(kind)
     if found is None or not found.is_in(zone):
-        raise invalid(
-            f"Invalid value for field 'resource.specificReservation.instanceProperties.machineType': '{kind}'. Machine "
-            f"type with name '{kind}' does not exist in zone '{zone}'.",
-            reason="invalid",
-        )
+        field = "specificReservation.instanceProperties.machineType"
+        raise wrong(field, kind, f"Machine type with name '{kind}' does not exist in zone '{zone}'.")
     properties = {**specific["instanceProperties"], "machineType": kind}
     count = str(specific["count"])
     document["specificReservation"] = {

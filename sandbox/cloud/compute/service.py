@@ -25,7 +25,7 @@ from .derived import DERIVED, Derived
 from .kinds import KINDS, Kind
 from .links import LINK
 from .operations import Operations
-from .refusals import check_description, check_name, in_use, missing
+from .refusals import check_description, check_name, check_place, in_use, missing
 
 ALL: dict[str, Kind | Derived] = {**KINDS, **DERIVED}
 
@@ -278,9 +278,7 @@ class Compute(Service):
         scope, _unused, name = call.params["scope"].partition("/")
         if scope not in kind.scopes:
             raise no_such_url(call.request.path)
-        known = {"regions": is_region, "zones": is_zone}.get(scope)
-        if known and not known(name):
-            raise invalid(f"Invalid value for field '{scope[:-1]}': '{name}'. Unknown {scope[:-1]}.", reason="invalid")
+        check_place(scope, name)
         return kind
 
     def _kind(self, call: Call) -> Kind:

@@ -300,7 +300,7 @@ def _service_account(asked: Asked) -> None:
     account, project = asked.config["serviceAccount"], asked.project
     if account == "default" or account in project.agents:
         return
-    if project.sees(account) and account in project.accounts:
+    if project.sees(account):
         if project.accounts[account].get("disabled"):
             raise invalid(f'Service account "{account}" is disabled.')
         return

@@ -13,10 +13,11 @@ import secrets
 
 from ...catalogue.places import area, is_region
 from ...interfaces import ClusterKey, Json
+from ..bodies import fields
 from ..errors import Refusal, invalid
 from ..store import Project, fingerprint, now
 from . import defaults, networking, pools, versions
-from .documents import HOST, fields, merged
+from .documents import HOST, merged
 from .maintenance import policy
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")

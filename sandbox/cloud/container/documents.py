@@ -40,11 +40,6 @@ def get(document: Json, place: str) -> object:
     return value
 
 
-def fields(text: str) -> frozenset[str]:
-    """Names divided by blanks."""
-    return frozenset(text.split())
-
-
 def path(project: Project, key: ClusterKey) -> str:
     """The cluster's name as Google's messages spell it."""
     return f"projects/{project.id}/{area(key.location)}/{key.location}/clusters/{key.name}"

@@ -23,7 +23,6 @@ SHORTEST = datetime.timedelta(hours=4)  # of a window that counts
 LONGEST_EXCLUSION = datetime.timedelta(days=30)  # of all upgrades
 MOST_EXCLUSIONS, MOST_FULL_EXCLUSIONS = 20, 3
 FULL = ("NO_UPGRADES", None)
-DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 DAY = re.compile(r"(-?\d)?(MO|TU|WE|TH|FR|SA|SU)")
 TOO_LITTLE = "maintenance policy would go longer than 32d without 48h maintenance availability"
 

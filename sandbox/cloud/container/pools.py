@@ -12,11 +12,12 @@ import math
 from ...catalogue import machines
 from ...instances import PROFILE_LABEL, group_name
 from ...interfaces import Json
+from ..bodies import fields
 from ..compute import LINK, reference
 from ..errors import Refusal
 from ..store import Project, fingerprint
 from . import admission, defaults, versions
-from .documents import fields, merged
+from .documents import merged
 
 KUBELET: Json = {"insecureKubeletReadonlyPortEnabled": False, "maxParallelImagePulls": 2}
 MANAGEMENT: Json = {"autoRepair": True, "autoUpgrade": True}
