@@ -21,7 +21,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox.cloud import Cloud
-from sandbox.faults import Fault, Faults
+from sandbox.faults import Faults
 from sandbox.interfaces import ClusterAccess, ClusterKey, Json
 from sandbox.interference import desk
 from sandbox.latency import Latency
@@ -169,21 +169,21 @@ class Running:
     def within(self, routine: t.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
         return asyncio.run_coroutine_threadsafe(routine, self.loop).result(DEADLINE)
 
-    def break_down(self, kind: str, **wanted: t.Any) -> Fault:
-        """A fault from now on: see sandbox.faults. Raises BadFault."""
-
-        async def add() -> Fault:
-            return self.cloud.faults.add({"kind": kind, **wanted})
-
-        return t.cast(Fault, self.within(add()))
-
-    @contextlib.contextmanager
-    def fault(self, kind: str, **wanted: t.Any) -> Iterator[str]:
-        """A fault as `python -m sandbox fault add` makes it, for as long as the context lasts; its name.
+    def break_down(self, kind: str, **wanted: t.Any) -> str:
+        """A fault as `python -m sandbox fault add` makes it; its name.
 
         ``wanted``: settings, service, method, resource, location, times, seconds, share, seed.
         """
-        name = str(self.ok("POST", "sandbox/faults", {"kind": kind, **wanted})["name"])
+        return str(self.ok("POST", "sandbox/faults", {"kind": kind, **wanted})["name"])
+
+    def repair(self) -> None:
+        """No fault any more."""
+        self.ok("DELETE", "sandbox/faults")
+
+    @contextlib.contextmanager
+    def fault(self, kind: str, **wanted: t.Any) -> Iterator[str]:
+        """A fault for as long as the context lasts; its name."""
+        name = self.break_down(kind, **wanted)
         try:
             yield name
         finally:
@@ -194,24 +194,16 @@ class Running:
         """Those in force, by name; one that was used up is none of them."""
         return {fault["name"]: fault for fault in self.ok("GET", "sandbox/faults")}
 
-    def repair(self) -> None:
-        """No fault any more."""
-
-        async def clear() -> None:
-            self.cloud.faults.clear()
-
-        self.within(clear())
-
 
 def finished(operation: Json) -> bool:
     return bool(operation.get("status") == "DONE" or operation.get("done"))
 
 
-def until(look: Callable[[], t.Any], true: Callable[[t.Any], bool]) -> t.Any:
+def until(look: Callable[[], t.Any], true: Callable[[t.Any], bool], *, seconds: float = DEADLINE) -> t.Any:
     """Look until the answer is as wanted."""
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + seconds
     while not true(answer := look()):
-        assert time.monotonic() < end, f"still not as wanted after {DEADLINE} s: {answer}"
+        assert time.monotonic() < end, f"still not as wanted after {seconds} s: {answer}"
         time.sleep(0.01)
     return answer
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.census import Census, census
-from tests.e2e.estate import Estate
+from tests.e2e.estate import Estate, started
 
 SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))
 
@@ -25,27 +25,13 @@ def pytest_report_header() -> str:
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Iterator[Estate]:
-    yield from started(tmp_path)
+    with started(tmp_path) as estate:
+        yield estate
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Census, float]:
     """What one run builds when nothing comes between, and the seconds that it took."""
-    [found] = map(built, started(tmp_path_factory.mktemp("undisturbed")))
-    return found
-
-
-def built(estate: Estate) -> tuple[Census, float]:
-    build = estate.play("site.yml")
-    assert build.code == 0, build.output
-    return census(estate), build.seconds
-
-
-def started(directory: Path) -> Iterator[Estate]:
-    """An estate's empty sandbox."""
-    estate = Estate(directory)
-    assert estate.sandbox("start").code == 0
-    try:
-        yield estate
-    finally:
-        assert estate.sandbox("stop").code == 0
+    with started(tmp_path_factory.mktemp("undisturbed")) as estate:
+        build = estate.build()
+        return census(estate), build.seconds

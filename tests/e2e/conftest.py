@@ -12,18 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.estate import ROOT, Estate
+from tests.e2e.estate import ROOT, Estate, started
 
 
 @pytest.fixture(scope="session")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """Two regions, as `make demo` has them: checked while empty, built, and gone afterwards."""
-    estate = Estate(tmp_path_factory.mktemp("estate"))
-    assert estate.sandbox("start").code == 0
-    try:
+    with started(tmp_path_factory.mktemp("estate")) as estate:
         yield estate
-    finally:
-        assert estate.sandbox("stop").code == 0
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +28,7 @@ def built(estate: Estate) -> Estate:
     assert check.code == 0, check.output
     assert check.changed() > 20, "a first run in check mode must announce what it would build"
     assert estate.status()["clusters"] == {}, "check mode must build nothing"
-    build = estate.play("site.yml")
-    assert build.code == 0, build.output
+    estate.build()
     return estate
 
 

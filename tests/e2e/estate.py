@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import time
 import typing as t
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +67,12 @@ class Estate:
         command = ["ansible-playbook", "-i", str(self.inventory), playbook, "-e", extra, *arguments]
         return run(command, cwd=cwd, env={**self.environment(), **environment})
 
+    def build(self) -> Run:
+        """site.yml, which ends well."""
+        done = self.play("site.yml")
+        assert done.code == 0, done.output
+        return done
+
     def sandbox(self, *arguments: str) -> Run:
         return run([sys.executable, "-m", self.program, *arguments], cwd=ROOT, env=self.environment())
 
@@ -78,6 +86,10 @@ class Estate:
         status: dict[str, t.Any] = json.loads(self.sandbox("status", "--json").output)
         return status
 
+    def addresses(self) -> dict[str, str]:
+        """Region -> the URL of its gateway, for all that are served."""
+        return {listener["region"]: listener["url"] for listener in self.status()["listeners"]}
+
     def google(self, service: str, path: str, method: str = "GET", body: object = None) -> dict[str, t.Any]:
         """One request to a Google API, relative to the service's base. Raises urllib.error.HTTPError."""
         status = json.loads((self.directory / "sandbox" / "status.json").read_text())
@@ -90,6 +102,17 @@ class Estate:
         with urllib.request.urlopen(request, timeout=30) as answer:
             document: dict[str, t.Any] = json.loads(answer.read() or b"{}")
         return document
+
+
+@contextlib.contextmanager
+def started(directory: Path, inventory: Path = Estate.inventory) -> Iterator[Estate]:
+    """An estate whose sandbox runs, empty at first, as long as the context lasts."""
+    estate = Estate(directory, inventory)
+    assert estate.sandbox("start").code == 0
+    try:
+        yield estate
+    finally:
+        assert estate.sandbox("stop").code == 0
 
 
 def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> Run:

@@ -14,7 +14,7 @@ import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.e2e.estate import ROOT, Estate, Run
+from tests.e2e.estate import ROOT, Estate, Run, started
 
 # In the order in which they are replaced, which is the inventory's.
 CLUSTERS = {"europe-west4": "europe-west4-a/gke-europe-west4", "us-east5": "us-east5-b/gke-us-east5"}
@@ -25,14 +25,9 @@ MODEL = "gemma-3-27b-it"
 def two_regions(directory: Path) -> Iterator[Estate]:
     """Built, with an inventory of its own that tests change."""
     shutil.copytree(ROOT / "inventories" / "sandbox", directory / "inventory")
-    estate = Estate(directory, directory / "inventory")
-    assert estate.sandbox("start").code == 0
-    try:
-        build = estate.play("site.yml")
-        assert build.code == 0, build.output
+    with started(directory, directory / "inventory") as estate:
+        estate.build()
         yield estate
-    finally:
-        assert estate.sandbox("stop").code == 0
 
 
 def state(estate: Estate, **variables: t.Any) -> None:

@@ -17,13 +17,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.estate import BIN, ROOT, Estate
+from tests.waiting import until
 
 REGIONS = {"us-east5": "us-east5-b", "europe-west4": "europe-west4-a"}
 
@@ -39,15 +39,8 @@ def ask(url: str) -> tuple[int, str]:
         return error.code, ""
 
 
-def addresses(estate: Estate) -> dict[str, str]:
-    return {listener["region"]: listener["url"] for listener in estate.status()["listeners"]}
-
-
 def wait_until_served_by(url: str, region: str) -> None:
-    deadline = time.monotonic() + 120
-    while ask(url) != (200, region):
-        assert time.monotonic() < deadline, f"{url} is not served by {region}: {ask(url)}"
-        time.sleep(0.2)
+    until(lambda: ask(url) == (200, region), f"{url} is served by {region}")
 
 
 def moment(text: str) -> datetime.datetime:
@@ -93,7 +86,7 @@ def test_check_of_a_built_estate_sees_nothing_to_change(built: Estate) -> None:
 
 
 def test_every_address_is_served_by_its_own_region(built: Estate) -> None:
-    found = addresses(built)
+    found = built.addresses()
     assert set(found) == set(REGIONS)
     for region, url in found.items():
         assert ask(url) == (200, region)
@@ -103,7 +96,7 @@ def test_the_load_balancer_and_the_nodes_are_there_to_be_read(built: Estate) -> 
     compute = "projects/sandbox-project"
     rules = built.google("compute", f"{compute}/global/forwardingRules")["items"]
     vips = {f"http://{rule['IPAddress']}:{rule['portRange'].partition('-')[0]}" for rule in rules}
-    assert vips == set(addresses(built).values())
+    assert vips == set(built.addresses().values())
     groups = built.google("compute", f"{compute}/aggregated/networkEndpointGroups")["items"]
     for region, zone in REGIONS.items():
         [group] = groups[f"zones/{zone}"]["networkEndpointGroups"]
@@ -125,7 +118,7 @@ def test_no_secret_is_printed_or_readable_by_others(built: Estate) -> None:
 
 
 def test_killed_model_servers_of_a_region_are_replaced_by_the_other_region(built: Estate) -> None:
-    url = addresses(built)["europe-west4"]
+    url = built.addresses()["europe-west4"]
     wait_until_served_by(url, "europe-west4")
 
     def victims() -> list[int]:
@@ -179,7 +172,7 @@ def test_the_drill_proves_the_failover(built: Estate) -> None:
     page = (built.reports / "failover.html").read_text()
     assert "<svg" in page and ">fault<" in page
     assert "PASSED" in (built.reports / "failover.txt").read_text()
-    wait_until_served_by(addresses(built)["us-east5"], "us-east5")
+    wait_until_served_by(built.addresses()["us-east5"], "us-east5")
 
 
 def test_a_run_after_a_drill_changes_nothing(built: Estate) -> None:
@@ -193,13 +186,6 @@ def test_a_run_after_a_drill_changes_nothing(built: Estate) -> None:
 # Strings, as -e KEY=VALUE gives them; a drill in a third of the time.
 QUICK = [argument for option in ("stable=3", "hold=1", "rate=10") for argument in ("-e", f"failover_{option}")]
 VICTIM = "us-east5-b/gke-us-east5"
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def journal(estate: Estate) -> str:
@@ -240,7 +226,7 @@ def test_a_restore_that_fails_ends_the_load_is_the_verdict_and_can_be_made_up_fo
     (built.reports / "failover.txt").write_text("Failover drill: PASSED long ago")
     with ThreadPoolExecutor() as pool:
         drill = pool.submit(built.play, "failover_drill.yml", *QUICK)
-        wait_until(lambda: '"made"' in journal(built), "no fault was made")
+        until(lambda: '"made"' in journal(built), "no fault was made")
         good = journal(built)
         (built.reports / "undo.json").write_text("{half")
         failed = drill.result()
@@ -267,7 +253,7 @@ def test_a_restore_that_fails_ends_the_load_is_the_verdict_and_can_be_made_up_fo
     assert restored.code == 0, restored.output
     assert (wanted(built), journal(built), list(tmp_path.iterdir())) == ("1", "", [])
     assert "Failover drill: PASSED" in (built.reports / "failover.txt").read_text()
-    wait_until_served_by(addresses(built)["us-east5"], "us-east5")
+    wait_until_served_by(built.addresses()["us-east5"], "us-east5")
 
 
 def test_a_drill_that_is_killed_before_its_fault_leaves_nothing_that_could_do_harm(built: Estate) -> None:
@@ -280,13 +266,13 @@ def test_a_drill_that_is_killed_before_its_fault_leaves_nothing_that_could_do_ha
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(lambda: load_is_running(built), "no load was started")
+    until(lambda: load_is_running(built), "no load was started")
     # The playbook and its workers, which are sessions of their own; the load is to end by itself.
     drill.kill()
     for pid in processes(mark, "ansible-playbook"):
         os.kill(pid, signal.SIGKILL)
     drill.wait(timeout=60)
-    wait_until(lambda: not load_is_running(built), "the load goes on without anybody")
+    until(lambda: not load_is_running(built), "the load goes on without anybody")
     assert journal(built) == ""
     assert not list(built.reports.glob("failover.*")), "an old report stands for the drill that was killed"
     check = built.play("failover_drill.yml", "--check")

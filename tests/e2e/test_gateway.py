@@ -18,6 +18,7 @@ import yaml
 
 from tests.e2e.estate import ROOT, Estate, Run
 from tests.e2e.load import Load
+from tests.waiting import until
 
 Json = dict[str, t.Any]
 
@@ -50,16 +51,9 @@ def routed(estate: Estate) -> str:
 
 @pytest.fixture
 def clients(built: Estate) -> Iterator[Load]:
-    with Load({listener["region"]: listener["url"] for listener in built.status()["listeners"]}) as asking:
+    with Load(built.addresses()) as asking:
         until(lambda: asking.at_home(0), "every region serves its own clients")
         yield asking
-
-
-def until(look: t.Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not look():
-        assert time.monotonic() < deadline, f"not within two minutes: {what}"
-        time.sleep(0.1)
 
 
 def test_a_region_whose_clients_are_served_by_another_is_not_well(built: Estate, clients: Load) -> None:

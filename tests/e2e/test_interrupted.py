@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.census import Census, assert_same, census
-from tests.e2e.estate import ROOT, Estate
+from tests.e2e.estate import ROOT, Estate, started
 from tests.e2e.interrupted import converges
 from tests.e2e.playing import Playing, proc
 
@@ -31,26 +31,16 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def region(inventory: Path, tmp_path: Path) -> Iterator[Estate]:
-    yield from started(tmp_path, inventory)
-
-
-def started(directory: Path, inventory: Path) -> Iterator[Estate]:
-    estate = Estate(directory, inventory)
-    assert estate.sandbox("start").code == 0
-    try:
+    with started(tmp_path, inventory) as estate:
         yield estate
-    finally:
-        assert estate.sandbox("stop").code == 0
 
 
 @pytest.fixture(scope="module")
 def undisturbed(inventory: Path, tmp_path_factory: pytest.TempPathFactory) -> Census:
     """What one run builds when nothing comes between."""
-    for estate in started(tmp_path_factory.mktemp("undisturbed"), inventory):
-        build = estate.play("site.yml")
-        assert build.code == 0, build.output
-        found = census(estate)
-    return found
+    with started(tmp_path_factory.mktemp("undisturbed"), inventory) as estate:
+        estate.build()
+        return census(estate)
 
 
 def test_a_kill_leaves_no_process_of_a_run(tmp_path: Path) -> None:

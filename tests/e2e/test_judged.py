@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.estate import BIN, ROOT, Estate, Run, run
+from tests.e2e.estate import BIN, ROOT, Estate, Run, run, started
 from tests.inventories import EAST, WEST, Change
 
 # One of each kind at once, and the options that must be told.
@@ -73,12 +73,8 @@ SINGLE: dict[str, tuple[Change, tuple[str, ...], str]] = {
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """A sandbox in which nothing is ever made."""
-    made = Estate(tmp_path_factory.mktemp("judged"))
-    assert made.sandbox("start").code == 0
-    try:
+    with started(tmp_path_factory.mktemp("judged")) as made:
         yield made
-    finally:
-        assert made.sandbox("stop").code == 0
 
 
 def asked(cloud: Estate) -> int:

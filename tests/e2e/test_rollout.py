@@ -40,10 +40,6 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     yield from two_regions(tmp_path_factory.mktemp("rollout"))
 
 
-def urls(estate: Estate) -> dict[str, str]:
-    return {listener["region"]: listener["url"] for listener in estate.status()["listeners"]}
-
-
 def test_check_tells_which_regions_would_be_replaced_in_which_order(estate: Estate) -> None:
     before = {region: image(estate, region) for region in CLUSTERS}
     check = estate.play("site.yml", "--check", "-e", "model_image=vllm/vllm-tpu:v9.9.9")
@@ -56,7 +52,7 @@ def test_check_tells_which_regions_would_be_replaced_in_which_order(estate: Esta
 def test_a_new_image_leaves_nobody_without_an_answer(estate: Estate) -> None:
     old = {region: server(estate, region) for region in CLUSTERS}
     state(estate, model_image="vllm/vllm-tpu:v9.9.9")
-    with Load(urls(estate), rate=RATE, streams=STREAMS) as load:
+    with Load(estate.addresses(), rate=RATE, streams=STREAMS) as load:
         run = estate.play("site.yml")
     assert run.code == 0, run.output
     served = collections.Counter((record.target, record.served_by) for record in load.records)

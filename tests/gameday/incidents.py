@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import signal
-import time
 import typing as t
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import waiting
 from tests.e2e.estate import Estate
 
 CONFIG, OTHER = "us-east5", "europe-west4"
@@ -25,6 +26,7 @@ MODEL = "gemma-3-27b-it"
 PROJECT = "projects/sandbox-project"
 WEIGHTS = "sandbox-project-gemma-3-weights"
 DEADLINE = 90.0
+until = functools.partial(waiting.until, seconds=DEADLINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +58,6 @@ def kubectl(estate: Estate, region: str, *arguments: str) -> str:
     done = estate.kubectl(cluster(region), *arguments)
     assert done.code == 0, done.output
     return done.output
-
-
-def until(condition: Callable[[], t.Any], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
-        time.sleep(0.2)
 
 
 def servers(estate: Estate, region: str) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import typing as t
 from collections.abc import Iterator
 
 import pytest
@@ -16,8 +15,9 @@ from google.cloud import container_v1
 from google.cloud.container_v1.services.cluster_manager.transports.rest import ClusterManagerRestTransport
 from google.oauth2.credentials import Credentials
 
-from tests.e2e.estate import Estate
+from tests.e2e.estate import Estate, started
 from tests.e2e.load import Load
+from tests.waiting import until
 
 PARENT = "projects/sandbox-project/locations/us-east5-b"
 CLUSTER = f"{PARENT}/clusters/gke-us-east5"
@@ -26,19 +26,14 @@ CONFIG, OTHER = "us-east5", "europe-west4"
 
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
-    estate = Estate(tmp_path_factory.mktemp("lost"))
-    assert estate.sandbox("start").code == 0
-    try:
-        build = estate.play("site.yml")
-        assert build.code == 0, build.output
+    with started(tmp_path_factory.mktemp("lost")) as estate:
+        estate.build()
         yield estate
-    finally:
-        assert estate.sandbox("stop").code == 0
 
 
 @pytest.fixture(scope="module")
 def clients(estate: Estate) -> Iterator[Load]:
-    with Load({listener["region"]: listener["url"] for listener in estate.status()["listeners"]}) as asking:
+    with Load(estate.addresses()) as asking:
         yield asking
 
 
@@ -50,13 +45,6 @@ def google(estate: Estate) -> container_v1.ClusterManagerClient:
         url_scheme="http",
     )
     return container_v1.ClusterManagerClient(transport=transport)
-
-
-def until(look: t.Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not look():
-        assert time.monotonic() < deadline, f"not within two minutes: {what}"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

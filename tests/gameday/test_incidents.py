@@ -38,7 +38,7 @@ def repair(estate: Estate, incident: Incident, given: list[str]) -> tuple[Run, s
 @pytest.mark.parametrize("incident", INCIDENTS, ids=lambda incident: incident.name.replace(" ", "-"))
 def test_incident(incident: Incident, healthy: Estate, outcomes: list[Outcome]) -> None:
     given = [word for name, value in incident.variables.items() for word in ("-e", f"{name}={value}")]
-    with Load({one["region"]: one["url"] for one in healthy.status()["listeners"]}) as load:
+    with Load(healthy.addresses()) as load:
         assert set(load.addresses) == BOTH
         until(lambda: load.at_home(0.0), "every region serves its own clients")
         struck = time.monotonic()

@@ -7,19 +7,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
-import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
 from google.api_core import exceptions
 from google.oauth2.credentials import Credentials
 
+from tests import clouds
 from tests.truth.table import Finding, Note
 
 Json = dict[str, t.Any]
 
 DEADLINE = 60.0
+until = functools.partial(clouds.until, seconds=DEADLINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +77,3 @@ def untried(
     assert not set(why) & tried and set(why) <= set(names), "reasons for what is tried, or for what is not there"
     for name in sorted(set(names) - tried):
         note(Finding(judge, f"methods of {client.__name__}", name, "not tried", why.get(name, "")))
-
-
-def until(look: Callable[[], t.Any], true: Callable[[t.Any], bool]) -> t.Any:
-    end = time.monotonic() + DEADLINE
-    while not true(seen := look()):
-        assert time.monotonic() < end, seen
-        time.sleep(0.02)
-    return seen

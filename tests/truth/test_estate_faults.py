@@ -12,18 +12,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 
-from tests.e2e.estate import Estate
+from tests.e2e.estate import Estate, started
 from tests.e2e.load import Load
+from tests.waiting import until
 
 LOST, OTHER = "us-east5", "europe-west4"  # the one that is lost holds the config cluster
 ZONES = {LOST: "us-east5-b", OTHER: "europe-west4-a"}
-
-
-def until(look: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not look():
-        assert time.monotonic() < deadline, f"not within two minutes: {what}"
-        time.sleep(0.1)
 
 
 def cluster(region: str) -> str:
@@ -32,14 +26,9 @@ def cluster(region: str) -> str:
 
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
-    estate = Estate(tmp_path_factory.mktemp("region"))
-    assert estate.sandbox("start").code == 0
-    try:
-        build = estate.play("site.yml")
-        assert build.code == 0, build.output
+    with started(tmp_path_factory.mktemp("region")) as estate:
+        estate.build()
         yield estate
-    finally:
-        assert estate.sandbox("stop").code == 0
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +41,7 @@ def mended(estate: Estate) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def load(estate: Estate) -> Iterator[Load]:
     """Clients of both addresses."""
-    with Load({listener["region"]: listener["url"] for listener in estate.status()["listeners"]}) as asking:
+    with Load(estate.addresses()) as asking:
         yield asking
 
 

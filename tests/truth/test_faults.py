@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
-import time
 import typing as t
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import waiting
 from tests.truth.gcloud import Gcloud
 
 Json = dict[str, t.Any]
@@ -51,6 +52,9 @@ class Faults:
         )
 
 
+until = functools.partial(waiting.until, seconds=60.0)
+
+
 @pytest.fixture
 def faults(enabled: Json) -> Iterator[Faults]:
     made = Faults(enabled)
@@ -67,14 +71,6 @@ def cluster(gcloud: Gcloud) -> Iterator[str]:
     gcloud.succeed("container", "clusters", "create", NAME, *where, "--num-nodes=1", *kept_dead)
     yield NAME
     gcloud.succeed("container", "clusters", "delete", NAME, *where)
-
-
-def until(look: Callable[[], t.Any], what: str) -> t.Any:
-    deadline = time.monotonic() + 60
-    while not (answer := look()):
-        assert time.monotonic() < deadline, f"not within a minute: {what}"
-        time.sleep(0.1)
-    return answer
 
 
 def test_the_command_line_tells_what_hits_and_refuses_what_cannot(faults: Faults) -> None:

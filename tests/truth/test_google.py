@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import typing as t
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,9 @@ from proof.google import services_of_role
 from proof.journal import OURS
 from proof.steps import DEFAULT, STEPS
 from tests.e2e.census import census, differences
-from tests.e2e.estate import ROOT, Estate, Run, run
+from tests.e2e.estate import ROOT, Estate, Run, run, started
 from tests.sandbox.cloud.evidence import differences as differing
+from tests.waiting import until
 
 DEADLINE = 120.0
 
@@ -31,12 +32,8 @@ DEADLINE = 120.0
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """A project in which nothing has been built, with the APIs on that a run asks for."""
-    estate = Estate(tmp_path_factory.mktemp("google"))
-    assert estate.sandbox("start").code == 0
-    try:
+    with started(tmp_path_factory.mktemp("google")) as estate:
         yield estate
-    finally:
-        assert estate.sandbox("stop").code == 0
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +43,10 @@ def enabled(estate: Estate) -> Estate:
     assert "gcloud services enable" in refused.output, "what is off is told, and nothing is made"
     parent = "v1/projects/sandbox-project/services"
     operation = estate.google("serviceusage", f"{parent}:batchEnable", "POST", {"serviceIds": services_of_role()})
-    until(lambda: bool(operation.get("done") or estate.google("serviceusage", f"v1/{operation['name']}").get("done")))
+    until(
+        lambda: operation.get("done") or estate.google("serviceusage", f"v1/{operation['name']}").get("done"),
+        "the APIs are on",
+    )
     return estate
 
 
@@ -58,13 +58,6 @@ def command(estate: Estate, *words: str) -> list[str]:
 def google(estate: Estate, *words: str) -> Run:
     """`make google` as a user types it; the environment is made already."""
     return run(command(estate, *words), cwd=ROOT, env={**estate.environment(), "HF_TOKEN": "hf_sandbox"})
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def runs(estate: Estate) -> list[Path]:
@@ -129,7 +122,9 @@ class Playing:
         self.process = subprocess.Popen(
             arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        until(lambda: any(f'"{kind}"' in path.read_text() for path in set(runs(estate)) - known))
+        until(
+            lambda: any(f'"{kind}"' in path.read_text() for path in set(runs(estate)) - known), f"a journal with {kind}"
+        )
 
     def end(self) -> tuple[int, str]:
         output, _none = self.process.communicate(timeout=DEADLINE)
